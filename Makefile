@@ -1,0 +1,48 @@
+# Two targets are for everyone: `make demo` and `make test`. Each makes its own environment first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MANIFESTS := pyproject.toml edge_runtime/pyproject.toml constraints.txt
+
+# Real images, where they are at hand; tests that need them are skipped, with a reason, elsewhere.
+ifneq ($(wildcard ../shared/data),)
+export DERMEDGE_DATA ?= $(abspath ../shared/data)
+endif
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo 'make demo    draw images, train, convert, judge and classify; under three minutes'
+	@echo 'make test    style, types and tests; under fifteen minutes'
+	@echo 'make format  put the code into its style'
+	@echo 'make clean   remove the environment and what the demo made'
+
+demo: $(STAMP)
+	$(BIN)/dermedge demo --out out/demo --overwrite
+
+test: check
+	$(BIN)/python -m pytest
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) out
+
+$(STAMP): $(MANIFESTS)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \
+		else f"dermedge needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}: make PYTHON=...")'
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make \
+		environments; install its venv package (Debian: apt-get install python3-venv)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e ./edge_runtime -e '.[dev]'
+	@touch $@

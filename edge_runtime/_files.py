@@ -1,0 +1,63 @@
+"""Reading and writing files so that nobody ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256 of ``content`` as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content`` beside ``path``, flush it to the disk, then rename it into place."""
+    beside = _beside(path)
+    try:
+        with beside.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """`write_bytes` for text, as UTF-8."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder beside ``path`` and put it in place of ``path`` when the block succeeds.
+
+    When the block fails, the folder is removed and an earlier ``path`` is left as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = _beside(path)
+    beside.mkdir()
+    try:
+        yield beside
+        replaced = _beside(path)
+        if path.exists():
+            os.replace(path, replaced)
+        try:
+            os.replace(beside, path)
+        except OSError:
+            if replaced.exists():
+                os.replace(replaced, path)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")

@@ -1,0 +1,320 @@
+"""The classifier: a bundle's model behind three methods.
+
+>>> classifier = Classifier.open("bundle")
+>>> classifier.classify("lesion.jpg").melanoma_probability
+>>> for answer in classifier.classify_many(["a.jpg", "b.jpg"]): ...
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime import backends
+from edge_runtime.bundle import Bundle
+from edge_runtime.decision import decide
+from edge_runtime.errors import (
+    BackendNotInstalledError,
+    ImageError,
+    ModelMismatchError,
+    SelfTestError,
+    UsageError,
+    VariantError,
+)
+from edge_runtime.image import (
+    MAX_PIXELS,
+    Decoded,
+    decode,
+    decode_array,
+    decode_image,
+    read,
+    wrong_suffix,
+)
+from edge_runtime.manifest import Variant
+from edge_runtime.preprocess import to_input
+from edge_runtime.result import Failure, ModelId, Quality, Result, Timing
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    ImageSource = str | os.PathLike[str] | bytes | Image | NDArray[np.uint8]
+
+_GREY_WEIGHTS = np.array([299, 587, 114], dtype=np.uint32)  # ITU-R BT.601 luma, in thousandths
+_QUEUED_PER_WORKER = 2
+
+
+class Classifier:
+    """One variant of a bundle, loaded and self-tested. Not for use by two threads at once."""
+
+    def __init__(
+        self, bundle: Bundle, variant: Variant, kind: backends.BackendKind, *, threads: int,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:  # fmt: skip
+        """Use `Classifier.open`, which chooses the variant and the backend."""
+        self.bundle, self.variant, self.backend_kind = bundle, variant, kind
+        self.threads, self.max_pixels = threads, max_pixels
+        manifest = bundle.manifest
+        self.rule = manifest.input
+        self._codes = manifest.codes
+        self._malignant = np.array([label.malignant for label in manifest.labels])
+        self._melanoma = None if manifest.melanoma is None else self._codes.index(manifest.melanoma)
+        self._model_id = ModelId(manifest.name, manifest.version, variant.name, variant.sha256)
+        self._model = bundle.model(variant)
+        self._backend = self._load(threads)
+        self._local = threading.local()
+
+    @classmethod
+    def open(
+        cls, bundle: str | os.PathLike[str] | Bundle, variant: str | None = None,
+        threads: int | None = None, backend: str | None = None, *, max_pixels: int = MAX_PIXELS,
+    ) -> Classifier:  # fmt: skip
+        """Load a bundle's model and let it answer the bundle's golden inputs.
+
+        Args:
+            bundle: folder that `dermedge convert` wrote.
+            variant: name of a variant; by default the most preferred one that passed the gate and
+                that an installed interpreter reads.
+            threads: interpreter threads; by default the cores that this process may use.
+            backend: name of a backend; by default the first installed one that reads the variant.
+            max_pixels: larger images are refused from their header.
+
+        Raises:
+            BundleError: the bundle is missing, damaged, altered or of an unknown version.
+            BackendError: no interpreter for it, or one that answers wrongly.
+            UsageError: ``threads`` or ``max_pixels`` is below 1.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}, expected 1 or more.")
+        if max_pixels < 1:
+            raise UsageError(f"max_pixels is {max_pixels}, expected 1 or more.")
+        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        chosen, kind = _choose(opened, variant, backend)
+        classifier = cls(
+            opened, chosen, kind, threads=threads or backends.usable_cores(), max_pixels=max_pixels
+        )
+        classifier.self_test()
+        return classifier
+
+    def classify(self, image: ImageSource) -> Result:
+        """Classify one image.
+
+        Args:
+            image: a path, the bytes of an image file, a Pillow image, or a uint8 RGB array of
+                shape (height, width, 3).
+
+        Raises:
+            ImageError: the image cannot be used; the message says why.
+            ModelMismatchError: the model answered with something else than probabilities.
+        """
+        return self._classify(image, self._backend)
+
+    def classify_many(self, images: Iterable[ImageSource]) -> Iterator[Result | Failure]:
+        """Classify images on all cores; answers come in input order, one bad image stops nothing.
+
+        Memory does not grow with the number of images: a few are under way at a time. Each core
+        gets an interpreter of its own with one thread, which beats one interpreter with many.
+        """
+        window: collections.deque[Future[Result | Failure]] = collections.deque()
+        pool = ThreadPoolExecutor(self.threads, thread_name_prefix="dermedge")
+        try:
+            for image in images:
+                window.append(pool.submit(self._classify_or_fail, image))
+                if len(window) > self.threads * _QUEUED_PER_WORKER:
+                    yield window.popleft().result()
+            while window:
+                yield window.popleft().result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def input_tensor(self, image: ImageSource) -> NDArray[np.uint8]:
+        """What the model is fed for ``image``: uint8 of shape (size, size, 3), RGB.
+
+        Raises:
+            ImageError: the image cannot be used.
+        """
+        file = _file_of(image)
+        content = read(file) if file is not None else image
+        return to_input(self._decode(content, file).pixels, self.rule)
+
+    def probabilities(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Class probabilities of an input tensor that `to_input` made.
+
+        Args:
+            tensor: uint8 of shape (size, size, 3).
+
+        Returns:
+            float32 of shape (classes,), in the order of the manifest's labels.
+
+        Raises:
+            ModelMismatchError: the model answered with something that is not finite.
+        """
+        return self._probabilities(tensor, self._backend)
+
+    def self_test(self) -> float:
+        """Answer the bundle's golden inputs; the largest difference from what is expected.
+
+        An interpreter may load a file that is newer than itself and answer wrongly without an
+        error; this is where that is found out.
+
+        Raises:
+            SelfTestError: a probability differs by more than the variant's tolerance.
+        """
+        worst = 0.0
+        for entry, expected in zip(
+            self.bundle.manifest.golden_inputs, self.variant.golden, strict=True
+        ):
+            decoded = decode(self.bundle.read(entry.file, entry.sha256), name=entry.file)
+            answered = self.probabilities(to_input(decoded.pixels, self.rule))
+            worst = max(worst, float(np.abs(answered - np.array(expected)).max()))
+        if worst > self.variant.golden_tolerance:
+            raise SelfTestError(
+                f"{self.backend_kind.name} answers the golden inputs of {self.variant.name} "
+                f"wrongly: a probability differs by {worst:.3f}, allowed are "
+                f"{self.variant.golden_tolerance:g}; update the interpreter, or "
+                "use another variant or backend."
+            )
+        return worst
+
+    def _load(self, threads: int) -> backends.Backend:
+        backend = backends.load(self.backend_kind, self._model, threads)
+        if backend.input_shape != (1, *self.rule.shape) or backend.classes != len(self._codes):
+            raise ModelMismatchError(
+                f"{self.variant.file} takes {backend.input_shape} and gives {backend.classes} "
+                f"classes, the manifest says {(1, *self.rule.shape)} and {len(self._codes)} labels;"
+                " convert the run again."
+            )
+        return backend
+
+    def _classify_or_fail(self, image: ImageSource) -> Result | Failure:
+        backend: backends.Backend | None = getattr(self._local, "backend", None)
+        if backend is None:
+            backend = self._local.backend = self._load(1)
+        try:
+            return self._classify(image, backend)
+        except ImageError as error:
+            return Failure(_file_of(image), error)
+
+    def _classify(self, image: ImageSource, backend: backends.Backend) -> Result:
+        clock = time.perf_counter
+        started = clock()
+        file = _file_of(image)
+        content = read(file) if file is not None else image
+        was_read = clock()
+        decoded = self._decode(content, file)
+        was_decoded = clock()
+        tensor = to_input(decoded.pixels, self.rule)
+        quality = _quality(decoded, tensor)
+        was_preprocessed = clock()
+        probabilities = self._probabilities(tensor, backend)
+        was_inferred = clock()
+
+        melanoma = None if self._melanoma is None else _exact(probabilities[self._melanoma])
+        malignant = min(1.0, _exact(probabilities[self._malignant].sum()))
+        targets = {"malignant": malignant}
+        if melanoma is not None:
+            targets = {"melanoma": melanoma, **targets}
+        decision, reasons = decide(targets, self.variant.operating_points)
+        notes: tuple[str, ...] = ()
+        if file is not None and wrong_suffix(file, decoded.format):
+            notes = (f"its content is {decoded.format}, though its name says otherwise",)
+        return Result(
+            file=file,
+            label=self._codes[int(probabilities.argmax())],
+            probabilities={
+                code: _exact(value) for code, value in zip(self._codes, probabilities, strict=True)
+            },
+            melanoma_probability=melanoma,
+            malignant_probability=malignant,
+            decision=decision,
+            reasons=reasons,
+            quality=quality,
+            model=self._model_id,
+            timing_ms=Timing(
+                read=_ms(was_read - started),
+                decode=_ms(was_decoded - was_read),
+                preprocess=_ms(was_preprocessed - was_decoded),
+                inference=_ms(was_inferred - was_preprocessed),
+                total=_ms(clock() - started),
+            ),
+            notes=notes,
+        )
+
+    def _decode(self, image: Any, file: str | None) -> Decoded:
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            name = "image" if file is None else os.path.basename(file)
+            return decode(
+                bytes(image), name=name, smallest_draft=self.rule.smallest_draft,
+                max_pixels=self.max_pixels,
+            )  # fmt: skip
+        if isinstance(image, np.ndarray):
+            return decode_array(image)
+        if hasattr(image, "getexif"):
+            return decode_image(image)
+        raise UsageError(
+            f"The image is a {type(image).__name__}, expected a path, bytes, a Pillow image or an "
+            "array of shape (height, width, 3)."
+        )
+
+    def _probabilities(
+        self, tensor: NDArray[np.uint8], backend: backends.Backend
+    ) -> NDArray[np.float32]:
+        probabilities = backend.run(tensor)
+        if not np.isfinite(probabilities).all():
+            raise ModelMismatchError(
+                f"{self.variant.file} answered with a number that is not finite; "
+                "use another variant, or convert the run again."
+            )
+        return probabilities
+
+
+def _choose(
+    bundle: Bundle, variant: str | None, backend: str | None
+) -> tuple[Variant, backends.BackendKind]:
+    """The named variant, or the first passing one for which there is an interpreter."""
+    manifest = bundle.manifest
+    if variant is not None:
+        named = manifest.variant(variant)
+        return named, backends.choose(named.format, backend)
+    passing = [entry for entry in manifest.variants if entry.verdict == "pass"]
+    if not passing:
+        held = ", ".join(f"{entry.name} ({entry.verdict})" for entry in manifest.variants)
+        raise VariantError(
+            f"No variant of this bundle has passed the gate; it holds {held}. "
+            "Name one to use it all the same."
+        )
+    refusal: Exception | None = None
+    for entry in passing:
+        try:
+            return entry, backends.choose(entry.format, backend)
+        except BackendNotInstalledError as error:
+            refusal = refusal or error
+    assert refusal is not None
+    raise refusal
+
+
+def _file_of(image: object) -> str | None:
+    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else None
+
+
+def _quality(decoded: Decoded, tensor: NDArray[np.uint8]) -> Quality:
+    grey = (tensor @ _GREY_WEIGHTS) / 1000
+    return Quality(
+        decoded.width, decoded.height, round(float(grey.mean()), 1), round(float(grey.std()), 1)
+    )
+
+
+def _exact(value: np.floating[Any]) -> float:
+    """The shortest decimal that is the same float32: 0.1 and not 0.10000000149011612."""
+    return float(str(np.float32(value)))
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

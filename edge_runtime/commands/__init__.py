@@ -1,0 +1,119 @@
+"""The command `dermedge`: finds the verb, runs it, turns errors into one sentence and a status.
+
+A verb is a module with ``SUMMARY``, ``add_arguments(parser)`` and ``run(arguments) -> int``. This
+package brings the verbs of `VERBS`; other installed packages add theirs through the entry-point
+group ``dermedge.verbs``. A verb's module is imported only when it is called, or listed in the help.
+
+Exit status: 0 done; 1 done, and a check or an image failed; 2 not done, because the call or what it
+named was wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NoReturn, Protocol
+
+from edge_runtime import __version__
+from edge_runtime.errors import DermedgeError
+
+VERBS = ("classify", "info")
+VERB_GROUP = "dermedge.verbs"
+
+DONE, CHECK_FAILED, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Verb(Protocol):
+    """What a verb's module offers."""
+
+    SUMMARY: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one sentence on standard error and status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print ``message`` and where to find help, then exit."""
+        self.exit(NOT_DONE, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line ``arguments`` (default: those of the process); the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except DermedgeError as error:
+        print(f"dermedge: {error}", file=sys.stderr)
+        return NOT_DONE
+    except KeyboardInterrupt:
+        print("dermedge: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        return DONE
+
+
+def _dispatch(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return DONE if words else NOT_DONE
+    if words[0] in ("-V", "--version"):
+        print(f"dermedge {__version__}")
+        return DONE
+    name = words[0]
+    verb = _find(name)
+    if verb is None:
+        import difflib
+
+        near = difflib.get_close_matches(name, _all_verbs(), n=1)
+        hint = f"did you mean `dermedge {near[0]}`?" if near else "see `dermedge --help`."
+        print(f"dermedge: there is no verb {name!r}; {hint}", file=sys.stderr)
+        return NOT_DONE
+    parser = Parser(prog=f"dermedge {name}", description=verb.SUMMARY)
+    verb.add_arguments(parser)
+    return verb.run(parser.parse_args(words[1:]))
+
+
+def _find(name: str) -> Verb | None:
+    module: Any = None
+    if name in VERBS:
+        module = importlib.import_module(f"edge_runtime.commands.{name}")
+    elif name in (entries := _toolkit_verbs()):
+        module = entries[name].load()
+    verb: Verb | None = module
+    return verb
+
+
+def _toolkit_verbs() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=VERB_GROUP)}
+
+
+def _all_verbs() -> list[str]:
+    return [*VERBS, *sorted(_toolkit_verbs())]
+
+
+def _overview() -> str:
+    lines = [
+        "usage: dermedge VERB ...",
+        "",
+        "Skin-lesion classifiers on small devices. Research software, not a medical device.",
+        "",
+    ]
+    names = _all_verbs()
+    width = max(map(len, names))
+    for name in names:
+        verb = _find(name)
+        assert verb is not None
+        lines.append(f"  {name:<{width}}  {verb.SUMMARY}")
+    lines += [
+        "",
+        "`dermedge VERB --help` tells more.",
+        "Exit status: 0 done; 1 done, and a check or an image failed; 2 not done.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,324 @@
+"""From a file, bytes, array or Pillow image to upright RGB pixels, or a refusal that says why.
+
+The format is decided by the first bytes, never by the name. Size limits are decided from the
+header, before any pixel is decoded. Everything becomes 8-bit RGB by this rule:
+
+    grey, black-and-white   the grey value in all three channels
+    palette                 the palette's colours
+    16-bit grey             value / 257, rounded to nearest (65535 becomes 255)
+    16-bit RGB              the high byte (that is how Pillow decodes it)
+    CMYK, YCbCr, LAB        Pillow's conversion; colour profiles are not applied
+    alpha, transparency     laid over black, as the dark surround of a dermatoscope would be
+    32-bit, float pixels    refused, as their range is not known; but whole numbers with a maximum
+                            of 256 to 65535 are 16-bit grey (as older Pillows read such PNGs)
+    EXIF orientation        applied
+    several frames          the first one
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import os
+import stat
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import (
+    ImageDamagedError,
+    ImageFormatError,
+    ImageNotFoundError,
+    ImageTooLargeError,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+MAX_PIXELS = 50_000_000
+"""Images with more pixels are refused; a phone's largest photographs have 48 to 50 million."""
+
+MAX_BYTES = 256 * 1024 * 1024
+"""Files with more bytes are refused; 50 million RGB pixels take 150 million bytes uncompressed."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """One supported file format.
+
+    Attributes:
+        suffixes: endings of file names that announce it.
+        plugin, reader: Pillow's module and class for it.
+    """
+
+    suffixes: tuple[str, ...]
+    plugin: str
+    reader: str
+
+
+FORMATS = {
+    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JpegImagePlugin", "JpegImageFile"),
+    "PNG": Format((".png", ".apng"), "PngImagePlugin", "PngImageFile"),
+    "BMP": Format((".bmp", ".dib"), "BmpImagePlugin", "BmpImageFile"),
+    "TIFF": Format((".tif", ".tiff"), "TiffImagePlugin", "TiffImageFile"),
+    "WebP": Format((".webp",), "WebPImagePlugin", "WebPImageFile"),
+}
+"""The formats that are read."""
+
+SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
+"""The endings by which a folder is searched for images."""
+
+_ORIENTATION_TAG = 0x0112
+
+# What Pillow's decoders raise on damaged content.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError, AttributeError,
+    OverflowError, ZeroDivisionError, struct.error, zlib.error,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """An upright RGB image and what the file said of itself.
+
+    Attributes:
+        pixels: Pillow image of mode RGB; may be a reduced decoding of a JPEG.
+        width, height: size of the upright image in full, in pixels.
+        format: a key of `FORMATS`, or "array" or "image" for input that came decoded.
+    """
+
+    pixels: Image
+    width: int
+    height: int
+    format: str
+
+
+def read(path: str | os.PathLike[str]) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ImageNotFoundError: nothing there, a folder, a device, or not readable.
+        ImageTooLargeError: over `MAX_BYTES`.
+        ImageDamagedError: empty.
+    """
+    name = Path(path).name
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise ImageNotFoundError(f"{name} is {kind}; name an image file.")
+        if status.st_size > MAX_BYTES:
+            raise ImageTooLargeError(
+                f"{name} has {status.st_size / 1e6:.0f} MB, more than the {MAX_BYTES / 1e6:.0f} MB "
+                "that are read; save it in a smaller size."
+            )
+        content = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise ImageNotFoundError(f"There is no file {os.fspath(path)}; check the path.") from None
+    except ValueError:
+        raise ImageNotFoundError(f"{os.fspath(path)!r} is not a path; check it.") from None
+    except OSError as error:
+        raise ImageNotFoundError(
+            f"{name} cannot be read ({error.strerror}); check the path and its permissions."
+        ) from None
+    if not content:
+        raise ImageDamagedError(f"{name} is empty (0 bytes); copy it again from its source.")
+    return content
+
+
+def decode(
+    content: bytes, *, name: str = "image", smallest_draft: int | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Decoded:  # fmt: skip
+    """Decode the bytes of an image file into upright RGB.
+
+    Args:
+        content: the whole file.
+        name: how error messages call it.
+        smallest_draft: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale while its shorter side stays
+            at least this many pixels; None decodes in full.
+        max_pixels: larger images are refused from their header.
+
+    Raises:
+        ImageFormatError: not one of the supported formats, or pixels of unknown range.
+        ImageTooLargeError: more than ``max_pixels`` pixels.
+        ImageDamagedError: truncated or corrupt.
+    """
+    file_format = sniff(content)
+    if file_format is None:
+        raise ImageFormatError(
+            f"{name} is {_content_kind(content)}, expected a JPEG, PNG, BMP, TIFF or WebP image; "
+            "save it as one of these."
+        )
+    try:
+        image = _open(file_format, content)
+        width, height = image.size
+    except _DAMAGE as error:
+        raise _damaged(name, file_format, error) from None
+    if width * height > max_pixels:
+        raise ImageTooLargeError(
+            f"{name} has {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), more "
+            f"than the limit of {max_pixels / 1e6:g}; reduce it first, or raise the limit."
+        )
+    if min(width, height) < 1:
+        raise ImageDamagedError(f"{name} has {width} x {height} pixels; copy it again.")
+    try:
+        if file_format == "JPEG" and smallest_draft:
+            image.draft(None, (smallest_draft, smallest_draft))
+        image.load()
+        turned, orientation = _upright(image)
+        pixels = to_rgb(turned, name=name)
+    except MemoryError:
+        raise ImageTooLargeError(
+            f"{name} has {width} x {height} pixels, more than there is memory to decode; reduce it."
+        ) from None
+    except _DAMAGE as error:
+        raise _damaged(name, file_format, error) from None
+    if orientation >= 5 or (file_format == "TIFF" and image.size == (height, width)):
+        width, height = height, width
+    return Decoded(pixels, width, height, file_format)
+
+
+def decode_image(image: Image, *, name: str = "image") -> Decoded:
+    """Upright RGB of a Pillow image that the caller has opened.
+
+    Raises:
+        ImageDamagedError: its pixels cannot be loaded.
+        ImageFormatError: pixels of unknown range.
+    """
+    try:
+        image.load()
+        upright = _upright(image)[0]
+        pixels = to_rgb(upright, name=name)
+    except _DAMAGE as error:
+        raise _damaged(name, image.format or "Pillow", error) from None
+    return Decoded(pixels, pixels.width, pixels.height, "image")
+
+
+def decode_array(array: NDArray[Any], *, name: str = "array") -> Decoded:
+    """A Pillow image of an RGB array of shape (height, width, 3) and dtype uint8.
+
+    Raises:
+        ImageFormatError: another shape or dtype.
+    """
+    from PIL import Image
+
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise ImageFormatError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}, expected (height, width, 3) "
+            "and uint8, in RGB order."
+        )
+    image = Image.fromarray(np.ascontiguousarray(array))
+    return Decoded(image, image.width, image.height, "array")
+
+
+def sniff(content: bytes) -> str | None:
+    """The image format that the first bytes announce (a key of `FORMATS`), or None."""
+    if content.startswith(b"\xff\xd8\xff"):
+        return "JPEG"
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "PNG"
+    if content.startswith(b"BM"):
+        return "BMP"
+    if content.startswith((b"II*\0", b"MM\0*")):
+        return "TIFF"
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return "WebP"
+    return None
+
+
+def wrong_suffix(name: str, file_format: str) -> bool:
+    """Whether the ending of ``name`` announces another format than the one found."""
+    suffix = os.path.splitext(name)[1].lower()
+    return bool(suffix) and file_format in FORMATS and suffix not in FORMATS[file_format].suffixes
+
+
+def to_rgb(image: Image, *, name: str = "image") -> Image:
+    """Turn any mode into RGB by the rule at the top of this module.
+
+    Raises:
+        ImageFormatError: 32-bit integer or float pixels outside 0 to 65535 or of unknown range.
+    """
+    from PIL import Image as pillow
+
+    mode = image.mode
+    if mode == "RGB":
+        return image
+    if mode.startswith("I"):
+        values: NDArray[Any] = np.asarray(image)
+        if mode == "I" and not (values.min() >= 0 and 256 <= values.max() <= 65535):
+            raise ImageFormatError(
+                f"{name} has 32-bit pixels from {values.min()} to {values.max()}, expected 8 or 16 "
+                "bits a channel; save it as 8-bit RGB."
+            )
+        grey = (values.astype(np.uint32) + 128) // 257
+        return pillow.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if mode == "F":
+        raise ImageFormatError(
+            f"{name} has floating-point pixels, whose range is not known; save it as 8-bit RGB."
+        )
+    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        black = pillow.new("RGBA", opaque.size, (0, 0, 0, 255))
+        return pillow.alpha_composite(black, opaque).convert("RGB")
+    return image.convert("RGB")
+
+
+def _open(file_format: str, content: bytes) -> Image:
+    """Parse the header only. Pillow's ``Image.open`` would import plugins that are not needed."""
+    known = FORMATS[file_format]
+    reader = getattr(importlib.import_module(f"PIL.{known.plugin}"), known.reader)
+    image: Image = reader(io.BytesIO(content))
+    return image
+
+
+def _upright(image: Image) -> tuple[Image, int]:
+    """The image turned as its EXIF orientation says, and that orientation (1 to 8)."""
+    from PIL.Image import Transpose
+
+    turns = {
+        2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }  # fmt: skip
+    try:
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DAMAGE:
+        orientation = 1  # damaged EXIF says nothing about the pixels, which have decoded
+    turn = turns.get(orientation) if isinstance(orientation, int) else None
+    return (image, 1) if turn is None else (image.transpose(turn), orientation)
+
+
+def _damaged(name: str, file_format: str, error: BaseException) -> ImageDamagedError:
+    text = str(error)
+    what = "truncated" if "truncated" in text.lower() else "damaged"
+    return ImageDamagedError(
+        f"{name} is a {what} {file_format} image ({text or type(error).__name__}); "
+        "copy it again from its source."
+    )
+
+
+def _content_kind(content: bytes) -> str:
+    """What a file without an image signature seems to be, for the error message."""
+    signatures = {
+        b"GIF8": "a GIF", b"%PDF": "a PDF document", b"PK\x03\x04": "a ZIP archive",
+        b"\x1f\x8b": "a gzip archive", b"<svg": "an SVG drawing",
+    }  # fmt: skip
+    for signature, kind in signatures.items():
+        if content.startswith(signature):
+            return kind
+    if content[4:8] == b"ftyp":
+        return "an HEIF or video file"
+    if content[128:132] == b"DICM":
+        return "a DICOM file"
+    try:
+        content[:512].decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < min(len(content), 512) - 4:  # not merely a character cut at the end
+            return "not an image that is known here"
+    return "not an image that is known here" if b"\0" in content[:512] else "a text file"
