@@ -1,0 +1,46 @@
+"""The arguments by which every verb is told where the labelled images are."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from train.data.table import Dataset
+
+DATA_VARIABLE = "DERMEDGE_DATA"
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--data`` and ``--description``."""
+    parser.add_argument(
+        "--data", metavar="DATA",
+        help="folder of class folders, folder with images/ and metadata.csv, or such a CSV; a name "
+        f"alone is also looked for in the folder ${DATA_VARIABLE}",
+    )  # fmt: skip
+    parser.add_argument(
+        "--description", type=Path, metavar="FILE",
+        help="a dataset.toml to use instead of the one beside the images",
+    )  # fmt: skip
+
+
+def data_of(arguments: argparse.Namespace) -> Dataset:
+    """The data set that the arguments name.
+
+    Raises:
+        UsageError: none was named.
+        DataError: it cannot be used.
+    """
+    from train.data.table import read_data
+
+    if not arguments.data:
+        raise UsageError("No data was named; add `--data DATA`.")
+    path = Path(arguments.data)
+    shelf = os.environ.get(DATA_VARIABLE)
+    if shelf and not path.exists() and (Path(shelf) / path).exists():
+        path = Path(shelf) / path
+    return read_data(path, arguments.description)

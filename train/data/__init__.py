@@ -1,0 +1,1 @@
+"""Labelled images: reading them, describing them, splitting them, and caching them as tensors."""

@@ -1,0 +1,115 @@
+"""Splitting by lesion, so that no lesion and no copied file stands on both sides."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from edge_runtime.errors import ClassError, LeakError
+from train.data.table import SPLITS, Dataset, Record
+
+
+def groups_of(records: Sequence[Record], digests: Sequence[str]) -> list[str]:
+    """What must not be torn apart: the lesion where it is known, else the file's content.
+
+    Args:
+        records: n images.
+        digests: SHA-256 of their files.
+
+    Returns:
+        n group names. Copies of one file under two lesions fall into one group, and so do those
+        lesions: groups are the connected components.
+    """
+    parents: dict[str, str] = {}
+
+    def root(node: str) -> str:
+        while parents.setdefault(node, node) != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
+
+    for record, digest in zip(records, digests, strict=True):
+        if record.lesion_id is not None:
+            parents[root(f"file {digest}")] = root(f"lesion {record.lesion_id}")
+    return [root(f"file {digest}") for digest in digests]
+
+
+def split(
+    data: Dataset, digests: Sequence[str], *, seed: int, val_fraction: float = 0.15,
+    test_fraction: float = 0.15,
+) -> Dataset:  # fmt: skip
+    """Assign every image to "train", "val" or "test", by group and stratified by class.
+
+    A split that the data brings is kept: only parts that are missing are made, the validation part
+    out of the training part.
+
+    Args:
+        data: the images.
+        digests: SHA-256 of their files, in order.
+        seed: of the shuffle.
+        val_fraction, test_fraction: shares of the images, between 0 and 0.5.
+
+    Raises:
+        LeakError: the given split has a lesion, or copies of one file, on two sides.
+        ClassError: a class has too few lesions to be split.
+    """
+    groups = np.array(groups_of(data.records, digests))
+    labels = np.array([record.label for record in data.records])
+    given = [record.split for record in data.records]
+    assigned = np.array([name or "" for name in given], dtype=object)
+    assigned[assigned == ""] = "train"
+    if "test" not in given:
+        assigned = _carve(assigned, "test", test_fraction, labels, groups, seed)
+    if "val" not in given:
+        share = val_fraction / (1 - (test_fraction if "test" not in given else 0))
+        assigned = _carve(assigned, "val", share, labels, groups, seed + 1)
+    result = data.with_records(
+        replace(record, split=str(name))
+        for record, name in zip(data.records, assigned, strict=True)
+    )
+    check_no_leak(result.records, groups.tolist())
+    return result
+
+
+def check_no_leak(records: Sequence[Record], groups: Sequence[str]) -> None:
+    """Refuse a split that tears a group apart.
+
+    Raises:
+        LeakError: names the first torn group and how many there are.
+    """
+    sides: dict[str, set[str | None]] = defaultdict(set)
+    for record, group in zip(records, groups, strict=True):
+        sides[group].add(record.split)
+    torn = [group for group, names in sides.items() if len(names) > 1]
+    if torn:
+        shown = [r.image_id for r, group in zip(records, groups, strict=True) if group == torn[0]]
+        raise LeakError(
+            f"{len(torn)} lesions or copied files stand on both sides of the split (first: "
+            f"{', '.join(shown[:3])}); remove the split column to have one made by lesion, or "
+            "correct it."
+        )
+
+
+def _carve(
+    assigned: np.ndarray, name: str, share: float, labels: np.ndarray, groups: np.ndarray, seed: int
+) -> np.ndarray:
+    """Move about ``share`` of the training part to the part ``name``, whole groups only."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    index = np.flatnonzero(assigned == "train")
+    folds = max(2, round(1 / share))
+    for label in sorted(set(labels)):
+        lesions = len(set(groups[index][labels[index] == label]))
+        if lesions < len(SPLITS):
+            raise ClassError(
+                f"The class {label} has {lesions} lesions to be shared between {name} and train, "
+                f"expected at least {len(SPLITS)}; add images, or leave the class out."
+            )
+    splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
+    _, moved = next(splitter.split(index, labels[index], groups[index]))
+    result = assigned.copy()
+    result[index[moved]] = name
+    return result

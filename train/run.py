@@ -1,0 +1,210 @@
+"""The run folder: what a training leaves behind, and all that conversion needs.
+
+run.json                what was trained, on what, how, and how well (schema version 1)
+model.keras             the Keras model
+split.csv               every image: id, file, SHA-256, label, lesion, split
+history.csv             one row an epoch
+predictions_<split>.csv probabilities on validation and test
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime._files import sha256
+from edge_runtime._strict import RecordError, from_json, to_json
+from edge_runtime.errors import RunError
+from edge_runtime.manifest import Label, Metric, OperatingPoint
+from edge_runtime.preprocess import InputRule
+from train.config import TrainConfig
+from train.data.description import Description
+
+SCHEMA_VERSION = 1
+RUN_FILE, MODEL_FILE, SPLIT_FILE, HISTORY_FILE = (
+    "run.json",
+    "model.keras",
+    "split.csv",
+    "history.csv",
+)
+_SPLIT_COLUMNS = ("image_id", "file", "sha256", "label", "lesion_id", "split")
+
+
+@dataclass(frozen=True)
+class SplitRow:
+    """One image of the run's data."""
+
+    image_id: str
+    file: str
+    sha256: str
+    label: str
+    lesion_id: str
+    split: str
+
+    @property
+    def group(self) -> str:
+        """What intervals resample: the lesion, or the image where the lesion is unknown."""
+        return self.lesion_id or self.image_id
+
+
+@dataclass(frozen=True)
+class Run:
+    """The content of `run.json`.
+
+    Attributes:
+        name: of the run; the folder's name when it was trained.
+        created: UTC, ISO 8601.
+        weights: where the first weights came from.
+        labels: in the order of the model's outputs.
+        melanoma: code of the melanoma class, or None.
+        input: how an image becomes the model's input.
+        data: what the data set says of itself.
+        data_folder: where the images were; used again by convert unless told otherwise.
+        counts: images by split, then by class.
+        operating_points: by target, chosen on validation.
+        metrics: by split, then by name.
+        files: SHA-256 of the other files of the folder.
+    """
+
+    schema_version: int
+    name: str
+    created: str
+    weights: str
+    labels: tuple[Label, ...]
+    melanoma: str | None
+    input: InputRule
+    data: Description
+    data_folder: str
+    counts: Mapping[str, Mapping[str, int]]
+    config: TrainConfig
+    best_epoch: int
+    operating_points: Mapping[str, OperatingPoint]
+    metrics: Mapping[str, Mapping[str, Metric]]
+    versions: Mapping[str, str]
+    files: Mapping[str, str]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """Class codes in the order of the model's outputs."""
+        return tuple(label.code for label in self.labels)
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """An opened run folder."""
+
+    folder: Path
+    run: Run
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> RunFolder:
+        """Read `run.json` and check the other files against it.
+
+        Raises:
+            RunError: missing, damaged, altered, or of an unknown version.
+        """
+        path = Path(folder)
+        try:
+            value: Any = json.loads((path / RUN_FILE).read_bytes())
+        except OSError as error:
+            raise RunError(
+                f"{os.fspath(folder)} holds no readable {RUN_FILE} ({error.strerror}); name a run "
+                "folder that `dermedge train` wrote."
+            ) from None
+        except ValueError as error:
+            raise RunError(f"{RUN_FILE} is not JSON ({error}); train again.") from None
+        version = value.get("schema_version") if isinstance(value, dict) else None
+        if version != SCHEMA_VERSION:
+            raise RunError(
+                f"{RUN_FILE} has schema version {version!r}, this package reads {SCHEMA_VERSION}; "
+                "use the dermedge that wrote it, or train again."
+            )
+        try:
+            opened = cls(path, from_json(Run, value, "run"))
+        except RecordError as error:
+            raise RunError(f"{RUN_FILE} is not valid: {error}; train again.") from None
+        for name in opened.run.files:
+            opened._read(name)
+        return opened
+
+    def model(self) -> Any:
+        """The Keras model, its file checked against the run's digest.
+
+        Raises:
+            RunError: the file is missing, altered, or does not load.
+        """
+        import keras
+
+        self._read(MODEL_FILE)
+        try:
+            return keras.models.load_model(self.folder / MODEL_FILE, compile=False)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RunError(f"{MODEL_FILE} does not load ({reason}); train again.") from None
+
+    def rows(self) -> tuple[SplitRow, ...]:
+        """Every image of the run's data, in the order of its table."""
+        reader = csv.DictReader(io.StringIO(self._read(SPLIT_FILE).decode("utf-8")))
+        if tuple(reader.fieldnames or ()) != _SPLIT_COLUMNS:
+            raise RunError(f"{SPLIT_FILE} has unexpected columns; train again.")
+        return tuple(SplitRow(**row) for row in reader)
+
+    def _read(self, name: str) -> bytes:
+        try:
+            content = (self.folder / name).read_bytes()
+        except OSError as error:
+            raise RunError(
+                f"{name} of the run {self.folder.name} cannot be read ({error.strerror}); "
+                "train again."
+            ) from None
+        if sha256(content) != self.run.files.get(name):
+            raise RunError(
+                f"{name} of the run {self.folder.name} was altered since training; train again."
+            )
+        return content
+
+
+def format_run(run: Run) -> str:
+    """The text of `run.json`."""
+    return json.dumps(to_json(run), indent=1, ensure_ascii=False) + "\n"
+
+
+def split_csv(rows: Sequence[SplitRow]) -> str:
+    """The text of `split.csv`."""
+    return _csv(_SPLIT_COLUMNS, [[getattr(row, name) for name in _SPLIT_COLUMNS] for row in rows])
+
+
+def history_csv(history: Sequence[Mapping[str, float]]) -> str:
+    """The text of `history.csv`: one row an epoch, the columns of the first row."""
+    columns = tuple(history[0])
+    return _csv(columns, [[row[name] for name in columns] for row in history])
+
+
+def predictions_csv(
+    rows: Sequence[SplitRow], codes: Sequence[str], probabilities: NDArray[np.float32]
+) -> str:
+    """The text of `predictions_<split>.csv`: id, lesion, label, one column a class."""
+    return _csv(
+        ("image_id", "lesion_id", "label", *(f"p_{code}" for code in codes)),
+        [
+            [row.image_id, row.lesion_id, row.label, *map(str, answered)]
+            for row, answered in zip(rows, probabilities, strict=True)
+        ],
+    )
+
+
+def _csv(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
