@@ -1,0 +1,1 @@
+"""A run folder in, checked model files out: a bundle."""

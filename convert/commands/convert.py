@@ -1,0 +1,88 @@
+"""`dermedge convert`: a run folder in, a bundle of checked variants out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+SUMMARY = "Convert a run into TFLite and ONNX variants; a bundle gets those that pass the gate."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the verb's arguments."""
+    from convert.variants import VARIANTS
+
+    parser.add_argument("run", metavar="RUN", help="folder that `dermedge train` wrote")
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
+    parser.add_argument("--overwrite", action="store_true", help="replace an earlier bundle")
+    parser.add_argument("--data", type=Path, metavar="DATA",
+                        help="where the run's images are now, if they have moved")  # fmt: skip
+    parser.add_argument("--variants", metavar="LIST",
+                        help=f"separated by commas (default: {','.join(VARIANTS)})")  # fmt: skip
+    parser.add_argument("--name", help="of the bundle (default: the run's)")
+    parser.add_argument("--version", default="0.1.0", help="of the bundle (default: 0.1.0)")
+    add_margin_arguments(parser)
+    parser.add_argument("--accept-unproven", action="store_true",
+                        help="keep variants that cannot be judged, marked as such")  # fmt: skip
+    parser.add_argument("--allow-failing", action="store_true",
+                        help="keep variants that fail, marked as such")  # fmt: skip
+    parser.add_argument("--calibration-images", type=int, default=300, metavar="N",
+                        help="training images that the quantizer sees (default: 300)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the variants as JSON")
+
+
+def add_margin_arguments(parser: argparse.ArgumentParser) -> None:
+    """The largest losses that pass, and how intervals are drawn."""
+    parser.add_argument("--auc-margin", type=float, default=0.01, metavar="X",
+                        help="largest loss of AUC that passes (default: 0.01)")  # fmt: skip
+    parser.add_argument("--sensitivity-margin", type=float, default=0.05, metavar="X",
+                        help="largest loss of sensitivity that passes (default: 0.05)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
+                        help="resamples behind the 95%% intervals (default: 1000)")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Convert and print the table; status 1 when a variant is not in the bundle."""
+    from convert.conversion import JUDGED_ON, Options, convert
+    from convert.gate.judge import Margins
+    from convert.table import variant_json, variant_table
+    from convert.variants import chosen
+    from edge_runtime.errors import UsageError
+    from train.run import RunFolder
+
+    if arguments.calibration_images < 1:
+        raise UsageError(f"--calibration-images is {arguments.calibration_images}, expected 1 up.")
+    options = Options(
+        variants=chosen(arguments.variants),
+        margins=Margins(arguments.auc_margin, arguments.sensitivity_margin),
+        calibration_images=arguments.calibration_images,
+        accept_unproven=arguments.accept_unproven,
+        allow_failing=arguments.allow_failing,
+        name=arguments.name,
+        version=arguments.version,
+        seed=arguments.seed,
+        bootstrap=arguments.bootstrap,
+    )
+    folder = RunFolder.open(arguments.run)
+    conversion = convert(
+        folder, arguments.out, options, arguments.data, overwrite=arguments.overwrite
+    )
+    judged = [outcome for outcome in conversion.outcomes if outcome.entry is not None]
+    entries = [outcome.entry for outcome in judged if outcome.entry is not None]
+    left_out = [outcome for outcome in conversion.outcomes if outcome.entry is None]
+    bundle = None if conversion.bundle is None else str(conversion.bundle)
+    if arguments.json:
+        report = {
+            "bundle": bundle,
+            "variants": [variant_json(entry, JUDGED_ON) for entry in entries],
+            "left_out": [{"name": one.kind.name, "reason": one.reason} for one in left_out],
+        }
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        target = "melanoma" if folder.run.melanoma else "malignant"
+        speeds = {outcome.kind.name: outcome.median_ms for outcome in judged}
+        print(variant_table(entries, JUDGED_ON, target, speeds))
+        print(f"bundle: {bundle or 'none, as no variant passed'}")
+    return 0 if all(entry.verdict == "pass" for entry in entries) and not left_out else 1

@@ -1,0 +1,73 @@
+"""Running a variant on held-out images with the very code that runs on the device."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime import backends
+from edge_runtime._quiet import quiet_stderr
+from edge_runtime.errors import ModelMismatchError
+
+_TIMED_RUNS = 50
+
+
+def open_model(model: bytes, model_format: str, threads: int = 1) -> backends.Backend:
+    """The device's interpreter for a model file's content."""
+    with quiet_stderr():
+        return backends.load(backends.choose(model_format), model, threads)
+
+
+def run_images(
+    model: bytes, model_format: str, tensors: NDArray[np.uint8], rows: NDArray[np.int64],
+    progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Probabilities of a variant for some images, one image at a time, on all cores.
+
+    Args:
+        model: content of the model file.
+        model_format: "tflite" or "onnx".
+        tensors: uint8 of shape (n, size, size, 3).
+        rows: m indices into ``tensors``.
+        progress: called with the number of images that were answered since the last call.
+
+    Returns:
+        float32 of shape (m, classes).
+
+    Raises:
+        ModelMismatchError: an answer is not finite.
+    """
+
+    def answer(backend: backends.Backend, part: NDArray[np.int64]) -> list[NDArray[np.float32]]:
+        answers = []
+        for row in part:
+            answers.append(backend.run(tensors[row]))
+            if progress is not None:
+                progress(1)
+        return answers
+
+    parts = np.array_split(rows, backends.usable_cores())
+    interpreters = [open_model(model, model_format) for _ in parts]
+    with ThreadPoolExecutor(len(parts)) as pool:
+        answers = [row for part in pool.map(answer, interpreters, parts) for row in part]
+    probabilities = np.stack(answers)
+    if not np.isfinite(probabilities).all():
+        raise ModelMismatchError(
+            "The variant answers with numbers that are not finite; leave it out."
+        )
+    return probabilities
+
+
+def median_ms(model: bytes, model_format: str, tensor: NDArray[np.uint8]) -> float:
+    """Median milliseconds of one inference on one thread, for comparing variants in one table."""
+    backend = open_model(model, model_format)
+    seconds = []
+    for _ in range(_TIMED_RUNS):
+        started = time.perf_counter()
+        backend.run(tensor)
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds)) * 1000

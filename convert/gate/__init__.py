@@ -1,0 +1,1 @@
+"""The gate: is this variant no worse than the model it came from?"""

@@ -1,0 +1,79 @@
+"""ONNX files through tf2onnx, and their static quantization by ONNX Runtime."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from convert.variants import Exported
+from edge_runtime.errors import VariantUnsupportedError
+
+OPSET = 17
+_INPUT = "image"
+_INTEGER_OPERATORS = [
+    "Conv", "MatMul", "Gemm", "Add", "Mul", "Relu", "Clip", "MaxPool", "AveragePool",
+    "GlobalAveragePool", "ReduceMean", "Transpose", "Reshape",
+]  # fmt: skip
+
+
+def float32(exported: Exported) -> bytes:
+    """As trained; NHWC floats in, as everywhere in dermedge."""
+    import tf2onnx
+
+    shape = (1, exported.size, exported.size, 3)
+    function = tf.function(lambda image: exported.model(image, training=False))
+    signature = [tf.TensorSpec(shape, tf.float32, name=_INPUT)]
+    try:
+        model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise VariantUnsupportedError(f"ONNX cannot hold this model: {error}") from None
+    model.producer_name = "dermedge"
+    return bytes(model.SerializeToString())
+
+
+def int8(exported: Exported) -> bytes:
+    """Weights (per channel) and activations as 8-bit integers in QDQ form; softmax in float."""
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Images(CalibrationDataReader):
+        """Feeds the calibration images one by one."""
+
+        def __init__(self) -> None:
+            self._images: Iterator[Any] = iter(exported.calibration)
+
+        def get_next(self) -> dict[str, Any] | None:
+            """The next feed, or None at the end."""
+            image = next(self._images, None)
+            return None if image is None else {_INPUT: image[np.newaxis].astype(np.float32)}
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, prepared, quantized = (Path(folder) / f"{name}.onnx" for name in "pqr")
+        plain.write_bytes(float32(exported))
+        try:
+            quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+            quantize_static(
+                str(prepared),
+                str(quantized),
+                Images(),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=_INTEGER_OPERATORS,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise VariantUnsupportedError(f"ONNX Runtime cannot quantize it: {error}") from None
+        return quantized.read_bytes()
