@@ -14,7 +14,7 @@ import io
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from edge_runtime._strict import RecordError, from_json, to_json
 from edge_runtime.errors import RunError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
 from edge_runtime.preprocess import InputRule
+from train.calibration import Calibration
 from train.config import TrainConfig
 from train.data.description import Description
 
@@ -41,7 +42,7 @@ _SPLIT_COLUMNS = ("image_id", "file", "sha256", "label", "lesion_id", "split")
 
 @dataclass(frozen=True)
 class SplitRow:
-    """One image of the run's data."""
+    """One image of the run's data; ``attributes`` are the other columns of its table."""
 
     image_id: str
     file: str
@@ -49,6 +50,7 @@ class SplitRow:
     label: str
     lesion_id: str
     split: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def group(self) -> str:
@@ -70,6 +72,7 @@ class Run:
         data: what the data set says of itself.
         data_folder: where the images were; used again by convert unless told otherwise.
         counts: images by split, then by class.
+        calibration: the temperature, and whether it is folded into the last layer.
         operating_points: by target, chosen on validation.
         metrics: by split, then by name.
         files: SHA-256 of the other files of the folder.
@@ -87,6 +90,7 @@ class Run:
     counts: Mapping[str, Mapping[str, int]]
     config: TrainConfig
     best_epoch: int
+    calibration: Calibration
     operating_points: Mapping[str, OperatingPoint]
     metrics: Mapping[str, Mapping[str, Metric]]
     versions: Mapping[str, str]
@@ -154,9 +158,22 @@ class RunFolder:
     def rows(self) -> tuple[SplitRow, ...]:
         """Every image of the run's data, in the order of its table."""
         reader = csv.DictReader(io.StringIO(self._read(SPLIT_FILE).decode("utf-8")))
-        if tuple(reader.fieldnames or ()) != _SPLIT_COLUMNS:
+        columns = tuple(reader.fieldnames or ())
+        if columns[: len(_SPLIT_COLUMNS)] != _SPLIT_COLUMNS:
             raise RunError(f"{SPLIT_FILE} has unexpected columns; train again.")
-        return tuple(SplitRow(**row) for row in reader)
+        others = columns[len(_SPLIT_COLUMNS) :]
+        return tuple(
+            SplitRow(
+                image_id=row["image_id"],
+                file=row["file"],
+                sha256=row["sha256"],
+                label=row["label"],
+                lesion_id=row["lesion_id"],
+                split=row["split"],
+                attributes={name: row[name] for name in others},
+            )
+            for row in reader
+        )
 
     def _read(self, name: str) -> bytes:
         try:
@@ -179,8 +196,18 @@ def format_run(run: Run) -> str:
 
 
 def split_csv(rows: Sequence[SplitRow]) -> str:
-    """The text of `split.csv`."""
-    return _csv(_SPLIT_COLUMNS, [[getattr(row, name) for name in _SPLIT_COLUMNS] for row in rows])
+    """The text of `split.csv`: the columns of `SplitRow`, then those of the data's table."""
+    others = tuple(rows[0].attributes) if rows else ()
+    return _csv(
+        (*_SPLIT_COLUMNS, *others),
+        [
+            [
+                *(getattr(row, name) for name in _SPLIT_COLUMNS),
+                *(row.attributes.get(name, "") for name in others),
+            ]
+            for row in rows
+        ],
+    )
 
 
 def history_csv(history: Sequence[Mapping[str, float]]) -> str:

@@ -15,6 +15,7 @@ from edge_runtime._files import new_folder, sha256, write_text
 from edge_runtime.errors import UsageError
 from edge_runtime.preprocess import InputRule
 from train import backend, progress
+from train.calibration import calibrate, fold_temperature
 from train.config import TrainConfig
 from train.data.split import split
 from train.data.table import SPLITS, Dataset, class_indices
@@ -87,6 +88,13 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
     )
     from train.pipeline import predictor
 
+    uncalibrated = replace(
+        truth["val"], probabilities=predictor(built.model)(tensors, parts["val"])
+    )
+    calibration = calibrate(uncalibrated, bootstrap=config.bootstrap, seed=config.seed)
+    progress.say(f"calibration: {calibration.reason}")
+    if calibration.kept:
+        fold_temperature(built.model, calibration.temperature)
     predict = predictor(built.model)
     answered = {
         name: replace(truth[name], probabilities=predict(tensors, parts[name]))
@@ -120,6 +128,7 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
             counts=_counts(rows),
             config=config,
             best_epoch=fitted.best_epoch,
+            calibration=calibration,
             operating_points=points,
             metrics=metrics,
             versions=backend.versions(),
@@ -141,6 +150,7 @@ def _split_rows(data: Dataset, digests: Sequence[str]) -> list[SplitRow]:
             record.label,
             record.lesion_id or "",
             record.split or "",
+            record.extra,
         )
         for record, digest in zip(data.records, digests, strict=True)
     ]

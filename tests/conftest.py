@@ -1,0 +1,106 @@
+"""Real things to test with: generated images, a run trained on them, and its bundle.
+
+Each is made once a session by the code under test, with fixed seeds. Tests that need real
+photographs ask for `data_root` and are skipped, with the reason, where there are none.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from train.data.table import read_data
+from train.synthetic import write_dataset
+
+if TYPE_CHECKING:
+    from train.run import RunFolder
+
+ROOT = Path(__file__).parent.parent
+LESIONS = {"bkl": 60, "mel": 240, "nv": 240}
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests' cached tensors away from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of generated images of three classes, split by lesion."""
+    folder = tmp_path_factory.mktemp("generated") / "data"
+    return write_dataset(folder, lesions=LESIONS, seed=7, width=100, height=75)
+
+
+@pytest.fixture(scope="session")
+def run_folder(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A plain CNN trained on them for a few seconds."""
+    from train.config import TrainConfig
+    from train.training import train
+
+    config = TrainConfig(
+        arch="plain_cnn", input_size=32, epochs=6, batch_size=32, learning_rate=3e-3,
+        augmentation=0.3, bootstrap=100,
+    )  # fmt: skip
+    return train(read_data(generated), config, tmp_path_factory.mktemp("runs") / "run")
+
+
+@pytest.fixture(scope="session")
+def bundle(run_folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle with all variants, whatever the gate said. Shared: copy before changing."""
+    from convert.conversion import Options, convert
+
+    options = Options(
+        name="test", bootstrap=100, calibration_images=60, accept_unproven=True, allow_failing=True
+    )
+    out = tmp_path_factory.mktemp("bundles") / "bundle"
+    convert(run_folder, out, options)
+    return out
+
+
+@pytest.fixture
+def own_bundle(bundle: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle that a test may damage."""
+    return Path(shutil.copytree(bundle, tmp_path / "own_bundle"))
+
+
+@pytest.fixture(scope="session")
+def images(generated: Path) -> list[Path]:
+    """The generated image files, sorted."""
+    return sorted((generated / "images").glob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder with the real data sets."""
+    folder = os.environ.get("DERMEDGE_DATA")
+    if not folder or not (Path(folder) / "ham10000" / "metadata.csv").is_file():
+        pytest.skip("no real images: DERMEDGE_DATA does not name a folder that holds ham10000/")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def dermedge() -> Command:
+    """Run the installed command in a process of its own: ``dermedge("classify", ...)``."""
+
+    def run(*words: object, cwd: Path = ROOT, check: int | None = None, **environment: str):
+        done = subprocess.run(
+            [str(Path(sys.executable).parent / "dermedge"), *map(str, words)],
+            capture_output=True, text=True, cwd=cwd, timeout=600,
+            env={**os.environ, **environment},
+        )  # fmt: skip
+        if check is not None:
+            assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
