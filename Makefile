@@ -11,12 +11,13 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check format readme clean
 
 help:
 	@echo 'make demo    draw images, train, convert, judge and classify; under three minutes'
 	@echo 'make test    style, types and tests; under fifteen minutes'
 	@echo 'make format  put the code into its style'
+	@echo 'make readme  put a transcript of the demo into the README'
 	@echo 'make clean   remove the environment and what the demo made'
 
 demo: $(STAMP)
@@ -33,6 +34,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+readme: $(STAMP)
+	$(BIN)/python docs/update_readme.py
 
 clean:
 	rm -rf $(VENV) out
