@@ -7,14 +7,16 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.evidence import Images, images_of_split, predictions
-from convert.execution import run_images
 from convert.gate.judge import Margins, judge
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import ClassError, VariantError
 from edge_runtime.manifest import OperatingPoint, Variant
 from train import progress
-from train.data.table import Dataset
+from train.data.table import Dataset, class_indices
+from train.data.tensors import load_tensors
+from train.evaluation.execution import run_images
+from train.evaluation.images import images_of_data
+from train.evaluation.trained_on import refuse_trained, trained_on_bundle
 from train.metrics import Predictions, evaluate
 from train.run import RunFolder
 
@@ -42,21 +44,28 @@ def check(
     Raises:
         VariantError: no reference, or a variant that the bundle does not hold.
         ClassError: the data has a class that the model does not know.
+        LeakError: the model was trained on some of the images.
         GateError: the images hold no melanoma.
     """
     manifest = bundle.manifest
     chosen = [manifest.variant(name) for name in variants] if variants else manifest.variants
-    images = images_of_split(data, split, manifest.input)
-    rows = np.arange(len(images.rows))
-    truth = predictions(
-        np.empty((len(rows), 0), np.float32), images.rows, manifest.labels, manifest.melanoma
+    images = images_of_data(data, split)
+    refuse_trained(images.records, images.digests, trained_on_bundle(bundle), manifest.name)
+    truth = Predictions(
+        probabilities=np.empty((len(images.records), 0), np.float32),
+        truth=class_indices(images.classes, manifest.codes),
+        groups=images.groups,
+        labels=manifest.labels,
+        melanoma=manifest.melanoma,
     )
+    with progress.bar("preprocessing") as update:
+        tensors = load_tensors(images.files, images.digests, manifest.input, update)
     answered: dict[str, Predictions] = {}
 
     def answers_of(variant: Variant) -> Predictions:
         if variant.name not in answered:
             model = bundle.model(variant)
-            probabilities = _run(model, variant, images, rows)
+            probabilities = _run(model, variant, tensors)
             answered[variant.name] = replace(truth, probabilities=probabilities)
         return answered[variant.name]
 
@@ -64,7 +73,7 @@ def check(
         compared, points = _own_reference(bundle)
         expected = answers_of(compared)
     else:
-        expected, points = _keras_reference(bundle, reference, images, rows, truth)
+        expected, points = _keras_reference(bundle, reference, tensors, truth)
     checked = []
     for variant in chosen:
         answers = answers_of(variant)
@@ -82,12 +91,11 @@ def check(
     return checked
 
 
-def _run(
-    model: bytes, variant: Variant, images: Images, rows: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def _run(model: bytes, variant: Variant, tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
+    rows = np.arange(len(tensors))
     done = iter(range(1, len(rows) + 1))
     with progress.bar(variant.name, len(rows)) as update:
-        return run_images(model, variant.format, images.tensors, rows, lambda n: update(next(done)))
+        return run_images(model, variant.format, tensors, rows, lambda n: update(next(done)))
 
 
 def _own_reference(bundle: Bundle) -> tuple[Variant, dict[str, OperatingPoint]]:
@@ -101,7 +109,7 @@ def _own_reference(bundle: Bundle) -> tuple[Variant, dict[str, OperatingPoint]]:
 
 
 def _keras_reference(
-    bundle: Bundle, run: RunFolder, images: Images, rows: NDArray[np.int64], truth: Predictions
+    bundle: Bundle, run: RunFolder, tensors: NDArray[np.uint8], truth: Predictions
 ) -> tuple[Predictions, dict[str, OperatingPoint]]:
     from train import backend
 
@@ -113,5 +121,5 @@ def _keras_reference(
     backend.prepare()
     from train.pipeline import predictor
 
-    probabilities = predictor(run.model())(images.tensors, rows)
+    probabilities = predictor(run.model())(tensors, np.arange(len(tensors)))
     return replace(truth, probabilities=probabilities), dict(run.run.operating_points)

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from convert.calibration import DEFAULT_IMAGES, calibration_rows
 from convert.card import INTENDED_USE, model_card
 from convert.evidence import Images, images_of_run, predictions
-from convert.execution import median_ms, open_model, run_images
 from convert.gate.judge import Judgement, Margins, judge
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images, golden_png
@@ -33,6 +32,8 @@ from edge_runtime.manifest import (
     format_manifest,
 )
 from train import backend, progress
+from train.evaluation.execution import median_ms, open_model, run_images
+from train.evaluation.trained_on import TRAINED_ON_FILE, trained_on_text
 from train.metrics import Predictions, evaluate, operating_points
 from train.run import RunFolder
 
@@ -262,8 +263,10 @@ def _write(
             name = f"golden/{index}.png"
             write_bytes(folder / name, content)
             inputs.append(BundleFile(name, sha256(content)))
-        labels = "".join(f"{code}\n" for code in record.codes)
-        write_text(folder / LABELS_FILE, labels)
+        others = {
+            LABELS_FILE: "".join(f"{code}\n" for code in record.codes),
+            TRAINED_ON_FILE: trained_on_text(run),
+        }
         entries = []
         for outcome in sorted(kept, key=lambda one: one.kind.rank):
             assert outcome.entry is not None
@@ -290,12 +293,13 @@ def _write(
             gate=gate,
             variants=tuple(entries),
             golden_inputs=tuple(inputs),
-            other_files=(BundleFile(LABELS_FILE, sha256(labels.encode())),),
+            other_files=(),
         )
-        card = model_card(manifest)
-        write_text(folder / CARD_FILE, card)
-        card_entry = BundleFile(CARD_FILE, sha256(card.encode()))
-        manifest = replace(manifest, other_files=(*manifest.other_files, card_entry))
+        others[CARD_FILE] = model_card(manifest)
+        for name, text in others.items():
+            write_text(folder / name, text)
+        listed = tuple(BundleFile(name, sha256(text.encode())) for name, text in others.items())
+        manifest = replace(manifest, other_files=listed)
         write_text(folder / MANIFEST_FILE, format_manifest(manifest))
 
 

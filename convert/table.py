@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from edge_runtime._strict import to_json
-from edge_runtime.manifest import Metric, Variant
+from edge_runtime.manifest import Variant
+from train.evaluation.table import shown
 
 
 def variant_table(
@@ -41,15 +42,6 @@ def variant_table(
         heads.append("median ms")
     aligned = ["left", *["right"] * (len(heads) - 1), "left"]
     return str(tabulate(rows, [*heads, "verdict"], "simple", colalign=aligned))
-
-
-def shown(metric: Metric | None, digits: int) -> str:
-    """``0.912 [0.880, 0.941]``, without the interval where there is none."""
-    if metric is None:
-        return "-"
-    if metric.low is None or metric.high is None:
-        return f"{metric.value:.{digits}f}"
-    return f"{metric.value:.{digits}f} [{metric.low:.{digits}f}, {metric.high:.{digits}f}]"
 
 
 def variant_json(entry: Variant, split: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ either way the reader must not guess. The dataclasses are the schema; this modul
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -94,7 +94,10 @@ def _expect(kind: type[Any], value: object, where: str) -> Any:
 
 
 def _number(value: object, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if (
+        isinstance(value, bool) or not isinstance(value, (int, float))
+        or not abs(value) <= sys.float_info.max  # nan and inf, and integers that no float can hold
+    ):  # fmt: skip
         raise RecordError(f"{where} is {_shown(value)}, expected a finite number")
     return float(value)
 

@@ -67,22 +67,26 @@ class Bundle:
         """
         path = self.folder / file
         try:
-            resolved = path.resolve(strict=True)
+            resolved = Path(os.path.realpath(path, strict=True))
             if not resolved.is_relative_to(self.folder.resolve()):
                 raise IntegrityError(f"{file} leads out of the bundle; copy the bundle again.")
             content = resolved.read_bytes()
         except OSError as error:
             raise IntegrityError(
-                f"{file} of the bundle {self.folder.name} cannot be read ({error.strerror}); "
+                f"{file} of the bundle {self._name} cannot be read ({error.strerror}); "
                 "copy the bundle again."
             ) from None
         found = sha256(content)
         if found != digest:
             raise IntegrityError(
-                f"{file} of the bundle {self.folder.name} was altered: its SHA-256 is "
+                f"{file} of the bundle {self._name} was altered: its SHA-256 is "
                 f"{found[:12]}..., expected {digest[:12]}...; copy the bundle again."
             )
         return content
+
+    @property
+    def _name(self) -> str:
+        return self.folder.absolute().name  # also where the folder was given as "."
 
     def _check_labels(self) -> None:
         listed = {entry.file: entry.sha256 for entry in self.manifest.other_files}

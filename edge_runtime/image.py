@@ -155,9 +155,15 @@ def decode(
             f"{name} is {_content_kind(content)}, expected a JPEG, PNG, BMP, TIFF or WebP image; "
             "save it as one of these."
         )
+    from PIL.Image import DecompressionBombError
+
     try:
         image = _open(file_format, content)
         width, height = image.size
+    except DecompressionBombError as error:  # Pillow's own limit, which only its WebP reader checks
+        raise ImageTooLargeError(
+            f"{name} has more pixels than Pillow decodes ({str(error).rstrip('.')}); reduce it."
+        ) from None
     except _DAMAGE as error:
         raise _damaged(name, file_format, error) from None
     if width * height > max_pixels:
@@ -247,7 +253,7 @@ def to_rgb(image: Image, *, name: str = "image") -> Image:
     from PIL import Image as pillow
 
     mode = image.mode
-    if mode == "RGB":
+    if mode == "RGB" and "transparency" not in image.info:
         return image
     if mode.startswith("I"):
         values: NDArray[Any] = np.asarray(image)
@@ -319,6 +325,6 @@ def _content_kind(content: bytes) -> str:
     try:
         content[:512].decode("utf-8")
     except UnicodeDecodeError as error:
-        if error.start < min(len(content), 512) - 4:  # not merely a character cut at the end
+        if len(content) <= 512 or error.start < 508:  # not merely a character cut at the end
             return "not an image that is known here"
     return "not an image that is known here" if b"\0" in content[:512] else "a text file"

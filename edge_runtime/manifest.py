@@ -195,6 +195,8 @@ class Manifest:
         names = [variant.name for variant in self.variants]
         if not names or len(set(names)) != len(names):
             raise RecordError(f"variants are {names}, expected at least one, all different")
+        if not self.golden_inputs:
+            raise RecordError("golden_inputs is empty, expected at least one")
         for variant in self.variants:
             self._check_variant(variant)
 

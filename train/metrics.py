@@ -1,14 +1,14 @@
 """Figures of a classifier on labelled images, each with a 95% interval.
 
-Intervals come from a percentile bootstrap over lesions (Efron & Tibshirani, An Introduction to the
-Bootstrap, 1993, section 13.3): photographs of one lesion are not independent, so whole lesions are
-drawn. Thresholds are frozen beforehand, on validation images.
+Values are scikit-learn's (`train.evaluation.figures`); intervals come from a bootstrap over lesions
+(`train.evaluation.bootstrap`). Thresholds are frozen beforehand, on validation images.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from edge_runtime.errors import ClassError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
 
 CONFIDENCE = 0.95
+"""Of every interval."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Predictions:
         groups: lesion (or image) of every row, shape (n,).
         labels: the classes, in the order of the columns.
         melanoma: code of the melanoma class, or None.
+        classes_known: False where the truth only tells malignant from benign and the model knows
+            more classes; figures of classes are then left out.
     """
 
     probabilities: NDArray[np.floating]
@@ -36,6 +39,7 @@ class Predictions:
     groups: NDArray[np.str_]
     labels: tuple[Label, ...]
     melanoma: str | None
+    classes_known: bool = True
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -57,6 +61,25 @@ class Predictions:
         """Whether ``target`` is true, shape (n,)."""
         return self.columns(target)[self.truth]
 
+    def decidable(self, target: str) -> bool:
+        """Whether the images hold both answers to ``target``, so that figures of it exist."""
+        positive = self.positive(target)
+        return bool(positive.any() and not positive.all())
+
+    @property
+    def main_target(self) -> str | None:
+        """The first target whose figures exist; calibration is measured on it."""
+        return next((target for target in self.targets if self.decidable(target)), None)
+
+    def take(self, rows: NDArray[Any]) -> Predictions:
+        """The same of some images; ``rows`` are indices or a mask of shape (n,)."""
+        return replace(
+            self,
+            probabilities=self.probabilities[rows],
+            truth=self.truth[rows],
+            groups=self.groups[rows],
+        )
+
 
 def operating_point(
     scores: NDArray[np.float64], positive: NDArray[np.bool_], sensitivity: float, target: str
@@ -75,12 +98,7 @@ def operating_point(
     Raises:
         ClassError: no positive or no negative image.
     """
-    if not positive.any() or positive.all():
-        found = "no" if not positive.any() else "only"
-        raise ClassError(
-            f"The validation images hold {found} {target} images, so no operating point can be "
-            "chosen; add images of the missing kind."
-        )
+    require_both(positive, target)
     found_scores = np.sort(scores[positive])[::-1]
     last = found_scores[int(np.ceil(sensitivity * len(found_scores) - 1e-9)) - 1]
     lower = scores[scores < last]
@@ -92,6 +110,20 @@ def operating_point(
         sensitivity=float(called[positive].mean()),
         specificity=float((~called[~positive]).mean()),
     )
+
+
+def require_both(positive: NDArray[np.bool_], target: str) -> None:
+    """Refuse validation images on which no operating point can be chosen.
+
+    Raises:
+        ClassError: no positive or no negative image.
+    """
+    if not positive.any() or positive.all():
+        found = "no" if not positive.any() else "only"
+        raise ClassError(
+            f"The validation images hold {found} {target} images, so no operating point can be "
+            "chosen; add images of the missing kind."
+        )
 
 
 def operating_points(predictions: Predictions, sensitivity: float) -> dict[str, OperatingPoint]:
@@ -116,63 +148,25 @@ def evaluate(
         seed: of the resampling.
 
     Returns:
-        accuracy, balanced_accuracy, macro_f1, precision and recall (macro), and for each target
-        ``<target>_auc``, ``<target>_sensitivity`` and ``<target>_specificity``.
+        The figures of `train.evaluation.figures`, in its order, and last ``ece_by_chance``: the
+        mean expected calibration error that a perfectly calibrated model would show on as many
+        images, with the range that would hold 95% of such models.
     """
-    everything = np.arange(len(predictions.truth))
-    values = _figures(predictions, points, everything)
-    rows_of = _rows_by_group(predictions.groups)
-    rng = np.random.default_rng(seed)
-    drawn: dict[str, list[float]] = {name: [] for name in values}
-    for _ in range(bootstrap):
-        chosen = rng.integers(0, len(rows_of), len(rows_of))
-        rows = np.concatenate([rows_of[group] for group in chosen])
-        for name, value in _figures(predictions, points, rows).items():
-            if name in drawn:
-                drawn[name].append(value)
-    tail = (1 - CONFIDENCE) / 2
-    metrics = {}
-    for name, value in values.items():
-        low, high = None, None
-        if drawn[name]:
-            low, high = (float(end) for end in np.quantile(drawn[name], [tail, 1 - tail]))
-        metrics[name] = Metric(value, low, high)
-    return metrics
+    from train.evaluation.bootstrap import interval, lesion_weights
+    from train.evaluation.figures import ECE, figures
+    from train.evaluation.reliability import ece_by_chance
+    from train.evaluation.weighted import weighted_figures
 
-
-def _figures(
-    predictions: Predictions, points: Mapping[str, OperatingPoint], rows: NDArray[np.int64]
-) -> dict[str, float]:
-    from sklearn.metrics import (
-        accuracy_score,
-        precision_recall_fscore_support,
-        roc_auc_score,
-    )
-
-    truth = predictions.truth[rows]
-    answers = predictions.probabilities[rows].argmax(axis=1)
-    present = np.unique(truth)
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, answers, labels=present, average="macro", zero_division=0
-    )
-    figures = {
-        "accuracy": float(accuracy_score(truth, answers)),
-        "balanced_accuracy": float(recall),
-        "macro_f1": float(f1),
-        "precision": float(precision),
-        "recall": float(recall),
+    values = figures(predictions, points)
+    drawn = [
+        weighted_figures(predictions, points, weights)
+        for weights in lesion_weights(predictions.groups, bootstrap, seed)
+    ]
+    metrics = {
+        name: interval(name, value, [block[name] for block in drawn])
+        for name, value in values.items()
     }
-    for target in predictions.targets:
-        scores, positive = predictions.scores(target)[rows], predictions.positive(target)[rows]
-        if positive.any() and not positive.all():
-            called = scores >= points[target].threshold
-            figures[f"{target}_auc"] = float(roc_auc_score(positive, scores))
-            figures[f"{target}_sensitivity"] = float(called[positive].mean())
-            figures[f"{target}_specificity"] = float((~called[~positive]).mean())
-    return figures
-
-
-def _rows_by_group(groups: NDArray[np.str_]) -> Sequence[NDArray[np.int64]]:
-    _, index = np.unique(groups, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(index[order])) + 1)
+    if ECE in metrics and (target := predictions.main_target) is not None:
+        scores, groups = predictions.scores(target), predictions.groups
+        metrics["ece_by_chance"] = ece_by_chance(scores, groups, seed)
+    return metrics

@@ -23,12 +23,13 @@ from numpy.typing import NDArray
 
 from edge_runtime._files import sha256
 from edge_runtime._strict import RecordError, from_json, to_json
-from edge_runtime.errors import RunError
+from edge_runtime.errors import LeakError, MissingImagesError, RunError, UsageError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
 from edge_runtime.preprocess import InputRule
 from train.calibration import Calibration
 from train.config import TrainConfig
 from train.data.description import Description
+from train.data.tensors import digest_files
 
 SCHEMA_VERSION = 1
 RUN_FILE, MODEL_FILE, SPLIT_FILE, HISTORY_FILE = (
@@ -134,7 +135,7 @@ class RunFolder:
             )
         try:
             opened = cls(path, from_json(Run, value, "run"))
-        except RecordError as error:
+        except (RecordError, UsageError) as error:
             raise RunError(f"{RUN_FILE} is not valid: {error}; train again.") from None
         for name in opened.run.files:
             opened._read(name)
@@ -174,6 +175,42 @@ class RunFolder:
             )
             for row in reader
         )
+
+    def find_images(
+        self, split: str | None = None, data: Path | None = None
+    ) -> tuple[tuple[SplitRow, ...], list[Path]]:
+        """The images of one split, or of all, found again and proved to be the same.
+
+        Args:
+            split: which part; None for all of them.
+            data: where they are now, if they have moved.
+
+        Returns:
+            their rows, and their files in the same order.
+
+        Raises:
+            MissingImagesError: an image is gone.
+            LeakError: an image is no longer the one that the run has seen.
+        """
+        folder = data or Path(self.run.data_folder)
+        base = folder.parent if folder.is_file() else folder
+        rows = tuple(row for row in self.rows() if split in (None, row.split))
+        files = [base / row.file for row in rows]
+        gone = [row.file for row, file in zip(rows, files, strict=True) if not file.is_file()]
+        if gone:
+            raise MissingImagesError(
+                f"{len(gone)} of {len(rows)} images of the run are not in {base} (first: "
+                f"{gone[0]}); say with --data where they are."
+            )
+        found = digest_files(files)
+        pairs = zip(rows, found, strict=True)
+        changed = [row.file for row, digest in pairs if row.sha256 != digest]
+        if changed:
+            raise LeakError(
+                f"{len(changed)} images have changed since training (first: {changed[0]}), so the "
+                "split no longer holds; restore them, or train again."
+            )
+        return rows, files
 
     def _read(self, name: str) -> bytes:
         try:

@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime._files import new_folder, sha256, write_text
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import ClassError, UsageError
 from edge_runtime.preprocess import InputRule
 from train import backend, progress
 from train.calibration import calibrate, fold_temperature
 from train.config import TrainConfig
-from train.data.split import split
+from train.data.split import groups_of, split
 from train.data.table import SPLITS, Dataset, class_indices
 from train.data.tensors import digest_files, load_tensors
-from train.metrics import Predictions, evaluate, operating_points
+from train.metrics import Predictions, evaluate, operating_points, require_both
 from train.run import (
     HISTORY_FILE,
     MODEL_FILE,
@@ -71,10 +71,13 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
         test_fraction=config.test_fraction,
     )  # fmt: skip
     rows = _split_rows(data, digests)
-    with progress.bar("preprocessing") as update:
-        tensors = load_tensors(files, digests, rule, update)
     parts = {name: _rows_of(rows, name) for name in SPLITS}
     truth = {name: _truth(data, rows, parts[name]) for name in SPLITS}
+    for target in truth["val"].targets:
+        require_both(truth["val"].positive(target), target)  # now, and not after hours of training
+    _refuse_undecidable(truth["val"])
+    with progress.bar("preprocessing") as update:
+        tensors = load_tensors(files, digests, rule, update)
     progress.say(
         f"{data.description.name}: "
         + ", ".join(f"{len(index)} {name}" for name, index in parts.items())
@@ -166,10 +169,21 @@ def _truth(data: Dataset, rows: Sequence[SplitRow], index: NDArray[np.int64]) ->
     return Predictions(
         probabilities=np.empty((len(chosen), 0), np.float32),
         truth=class_indices([row.label for row in chosen], data.codes),
-        groups=np.array([row.group for row in chosen]),
+        groups=np.array(groups_of(chosen, [row.sha256 for row in chosen])),
         labels=data.labels,
         melanoma=data.melanoma,
     )
+
+
+def _refuse_undecidable(validation: Predictions) -> None:
+    """Say before the training, not after it, that no operating point can be chosen."""
+    for target in validation.targets:
+        if not validation.decidable(target):
+            raise ClassError(
+                f"The validation images do not hold both {target} and other images, so no "
+                "operating point can be chosen; add images of the missing kind, or remove the "
+                "split column to have a split made."
+            )
 
 
 def _counts(rows: Sequence[SplitRow]) -> dict[str, dict[str, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 SUMMARY = "Convert a run into TFLite and ONNX variants; a bundle gets those that pass the gate."
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="keep variants that cannot be judged, marked as such")  # fmt: skip
     parser.add_argument("--allow-failing", action="store_true",
                         help="keep variants that fail, marked as such")  # fmt: skip
-    parser.add_argument("--calibration-images", type=int, default=300, metavar="N",
+    parser.add_argument("--calibration-images", type=_at_least(1), default=300, metavar="N",
                         help="training images that the quantizer sees (default: 300)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the variants as JSON")
 
@@ -38,9 +39,21 @@ def add_margin_arguments(parser: argparse.ArgumentParser) -> None:
                         help="largest loss of AUC that passes (default: 0.01)")  # fmt: skip
     parser.add_argument("--sensitivity-margin", type=float, default=0.05, metavar="X",
                         help="largest loss of sensitivity that passes (default: 0.05)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
+    parser.add_argument("--seed", type=_at_least(0), default=0)
+    parser.add_argument("--bootstrap", type=_at_least(0), default=1000, metavar="N",
                         help="resamples behind the 95%% intervals (default: 1000)")  # fmt: skip
+
+
+def _at_least(lowest: int) -> Callable[[str], int]:
+    """An argument type: whole numbers from ``lowest`` up."""
+
+    def number(text: str) -> int:
+        value = int(text)
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"{value} is too small, expected {lowest} or more")
+        return value
+
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -49,11 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     from convert.gate.judge import Margins
     from convert.table import variant_json, variant_table
     from convert.variants import chosen
-    from edge_runtime.errors import UsageError
     from train.run import RunFolder
 
-    if arguments.calibration_images < 1:
-        raise UsageError(f"--calibration-images is {arguments.calibration_images}, expected 1 up.")
     options = Options(
         variants=chosen(arguments.variants),
         margins=Margins(arguments.auc_margin, arguments.sensitivity_margin),

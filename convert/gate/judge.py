@@ -85,7 +85,8 @@ def judge(
         return Judgement("cannot judge", reason, difference)
     scores = reference.scores(target), variant.scores(target)
     auc = auc_loss(*scores, positive, reference.groups)
-    found = scores[0][positive] >= threshold, _matched(*scores, positive, threshold)
+    called = int((scores[0][~positive] >= threshold).sum())
+    found = _found(scores[0], positive, called), _found(scores[1], positive, called)
     sensitivity = sensitivity_loss(*found, reference.groups[positive])
     difference = {
         f"{target}_auc": Metric(auc.value, auc.low, auc.high),
@@ -147,26 +148,25 @@ def _reported(reference: Predictions, variant: Predictions) -> dict[str, Metric]
     }
 
 
-def _matched(
-    reference: NDArray[np.float64], variant: NDArray[np.float64], positive: NDArray[np.bool_],
-    threshold: float,
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Which positives the variant finds at the specificity that the reference has.
+def _found(
+    scores: NDArray[np.float64], positive: NDArray[np.bool_], called: int
+) -> NDArray[np.bool_]:
+    """Which positives a model finds when it may call ``called`` negatives, and no more.
 
-    The variant calls no more negatives than the reference does: everything above the first negative
-    that it has to leave uncalled.
+    It finds everything above the first negative that it has to leave uncalled. Both models are
+    read in this way, so that an equal one loses and gains nothing.
     """
-    called = int((reference[~positive] >= threshold).sum())
-    negatives = np.sort(variant[~positive])[::-1]
+    negatives = np.sort(scores[~positive])[::-1]
     highest_uncalled = negatives[called] if called < len(negatives) else -np.inf
-    found: NDArray[np.bool_] = variant[positive] > highest_uncalled
+    found: NDArray[np.bool_] = scores[positive] > highest_uncalled
     return found
 
 
 def _lesions_for_auc(loss: Loss, lesions: int, margins: Margins) -> int:
     """Variance falls with the number of lesions; the bound has to fit into the margin."""
     room, reach = margins.auc - loss.value, loss.high - loss.value
-    return lesions if reach < room else math.ceil(lesions * (reach / room) ** 2)
+    needed = lesions * max(1.0, reach / room) ** 2
+    return math.ceil(min(needed, MOST_LESIONS))
 
 
 def _lesions_for_sensitivity(lost: float, gained: float, lesions: int, margins: Margins) -> int:

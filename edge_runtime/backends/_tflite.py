@@ -28,6 +28,11 @@ class TFLiteBackend:
                 f"The interpreter cannot load this model file ({_first_line(error)}); "
                 "use another variant, or update the interpreter."
             ) from None
+        if len(result["shape"]) != 2:
+            raise ModelMismatchError(
+                f"The model's output has the shape {tuple(map(int, result['shape']))}, expected "
+                "(1, classes); convert it again."
+            )
         self.input_shape = tuple(int(length) for length in source["shape"])
         self.classes = int(result["shape"][-1])
         self._input, self._output = source["index"], result["index"]

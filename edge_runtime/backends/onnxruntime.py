@@ -41,6 +41,11 @@ class OnnxBackend:
                 f"The model takes {source.type} and gives {result.type}, expected uint8 or float32 "
                 "in and float32 probabilities out; convert it again."
             )
+        if len(result.shape) != 2 or not isinstance(result.shape[1], int):
+            raise ModelMismatchError(
+                f"The model's output has the shape {tuple(result.shape)}, expected (1, classes); "
+                "convert it again."
+            )
         self.input_shape = tuple(source.shape)
         self.classes = int(result.shape[-1])
         self._input = source.name

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
+import io
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn, Protocol
@@ -46,10 +49,26 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (default: those of the process); the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid text
+    warnings.filterwarnings("ignore", module="PIL")  # what matters of damage comes as an ImageError
     try:
-        return _dispatch(words)
+        try:
+            return _dispatch(words)
+        finally:
+            sys.stdout.flush()  # here, where a broken pipe is caught, and not at exit
     except DermedgeError as error:
         print(f"dermedge: {error}", file=sys.stderr)
+        return NOT_DONE
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if importlib.util.find_spec(package) is not None:
+            raise  # not a missing package but a mistake in one
+        print(
+            f"dermedge: `dermedge {words[0]}` needs the package {package}, which is not installed; "
+            "install the toolkit with the extra of this stage, as its README says.",
+            file=sys.stderr,
+        )
         return NOT_DONE
     except KeyboardInterrupt:
         print("dermedge: interrupted.", file=sys.stderr)

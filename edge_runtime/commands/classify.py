@@ -6,6 +6,7 @@ import argparse
 import collections
 import csv
 import json
+import math
 import os
 import sys
 from collections.abc import Iterator
@@ -63,10 +64,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Classify and print; status 1 when an image failed."""
     from edge_runtime.result import Failure
 
-    if arguments.max_megapixels <= 0:
+    max_pixels = arguments.max_megapixels * 1e6
+    if not 0 < max_pixels < math.inf:
         raise UsageError(f"--max-megapixels is {arguments.max_megapixels:g}, expected more than 0.")
     files = list(find_images(arguments.images))
-    classifier = open_classifier(arguments, max_pixels=max(1, int(arguments.max_megapixels * 1e6)))
+    classifier = open_classifier(arguments, max_pixels=max(1, int(max_pixels)))
     writer = (_Json if arguments.json else _Csv if arguments.csv else _Text)(
         classifier.bundle.manifest
     )

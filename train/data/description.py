@@ -49,6 +49,10 @@ class Description:
     citation: str = ""
     names: dict[str, str] | None = None
 
+    def __post_init__(self) -> None:
+        if self.melanoma and self.melanoma not in self.malignant:
+            raise RecordError(f"melanoma is {self.melanoma!r}, which is not among the malignant")
+
     @property
     def generated(self) -> bool:
         """Whether the images were made by a program."""

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import warnings
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from edge_runtime.errors import ClassError, LeakError
-from train.data.table import SPLITS, Dataset, Record
+from train.data.table import Dataset, Record
 
 
-def groups_of(records: Sequence[Record], digests: Sequence[str]) -> list[str]:
+class Photograph(Protocol):
+    """An image of a lesion, whose id may be unknown (None or empty)."""
+
+    @property
+    def lesion_id(self) -> str | None:
+        """Images of one lesion share it."""
+        ...
+
+
+def groups_of(records: Sequence[Photograph], digests: Sequence[str]) -> list[str]:
     """What must not be torn apart: the lesion where it is known, else the file's content.
 
     Args:
@@ -32,7 +43,7 @@ def groups_of(records: Sequence[Record], digests: Sequence[str]) -> list[str]:
         return node
 
     for record, digest in zip(records, digests, strict=True):
-        if record.lesion_id is not None:
+        if record.lesion_id:
             parents[root(f"file {digest}")] = root(f"lesion {record.lesion_id}")
     return [root(f"file {digest}") for digest in digests]
 
@@ -62,10 +73,11 @@ def split(
     assigned = np.array([name or "" for name in given], dtype=object)
     assigned[assigned == ""] = "train"
     if "test" not in given:
-        assigned = _carve(assigned, "test", test_fraction, labels, groups, seed)
+        parts = 2 if "val" in given else 3
+        assigned = _carve(assigned, "test", test_fraction, labels, groups, seed, parts)
     if "val" not in given:
         share = val_fraction / (1 - (test_fraction if "test" not in given else 0))
-        assigned = _carve(assigned, "val", share, labels, groups, seed + 1)
+        assigned = _carve(assigned, "val", share, labels, groups, seed + 1, 2)
     result = data.with_records(
         replace(record, split=str(name))
         for record, name in zip(data.records, assigned, strict=True)
@@ -94,22 +106,42 @@ def check_no_leak(records: Sequence[Record], groups: Sequence[str]) -> None:
 
 
 def _carve(
-    assigned: np.ndarray, name: str, share: float, labels: np.ndarray, groups: np.ndarray, seed: int
-) -> np.ndarray:
-    """Move about ``share`` of the training part to the part ``name``, whole groups only."""
+    assigned: np.ndarray, name: str, share: float, labels: np.ndarray, groups: np.ndarray,
+    seed: int, parts: int,
+) -> np.ndarray:  # fmt: skip
+    """Move about ``share`` of the training part to the part ``name``, whole groups only.
+
+    Every class keeps a lesion for each of the ``parts`` that it still has to be shared between.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    classes = sorted(set(labels))
     index = np.flatnonzero(assigned == "train")
-    folds = max(2, round(1 / share))
-    for label in sorted(set(labels)):
-        lesions = len(set(groups[index][labels[index] == label]))
-        if lesions < len(SPLITS):
+    labels, groups = labels[index], groups[index]
+    lesions = _lesions(labels, groups)
+    for label in classes:
+        if lesions[label] < parts:
             raise ClassError(
-                f"The class {label} has {lesions} lesions to be shared between {name} and train, "
-                f"expected at least {len(SPLITS)}; add images, or leave the class out."
+                f"The class {label} has {lesions[label]} lesions to be shared between {parts} "
+                "parts; add images, or leave the class out."
             )
+    folds = max(2, min(round(1 / share), max(Counter(labels).values())))
     splitter = StratifiedGroupKFold(n_splits=folds, shuffle=True, random_state=seed)
-    _, moved = next(splitter.split(index, labels[index], groups[index]))
-    result = assigned.copy()
-    result[index[moved]] = name
-    return result
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # folds without the rarest class: see below
+        candidates = [moved for _, moved in splitter.split(index, labels, groups)]
+    for moved in candidates:
+        taken = _lesions(labels[moved], groups[moved])
+        if all(1 <= taken[label] <= lesions[label] - parts + 1 for label in classes):
+            result = assigned.copy()
+            result[index[moved]] = name
+            return result
+    raise ClassError(
+        f"No choice of lesions gives the part {name} images of every class and leaves some for the "
+        "others; add images, or leave the smallest class out."
+    )
+
+
+def _lesions(labels: np.ndarray, groups: np.ndarray) -> Counter[str]:
+    """Number of lesions of each class."""
+    return Counter(label for label, _ in set(zip(labels, groups, strict=True)))

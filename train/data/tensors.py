@@ -108,13 +108,16 @@ def _fill(path: Path, files: Sequence[Path], rule: InputRule, progress: Progress
                 for start in range(0, len(files), _CHUNK)
             }
             done = 0
-            for future in as_completed(pending):
-                tensors, failed = future.result()
-                array[pending[future] : pending[future] + len(tensors)] = tensors
-                errors += failed
-                done += len(tensors)
-                if progress is not None:
-                    progress(done, len(files))
+            try:
+                for future in as_completed(pending):
+                    tensors, failed = future.result()
+                    array[pending[future] : pending[future] + len(tensors)] = tensors
+                    errors += failed
+                    done += len(tensors)
+                    if progress is not None:
+                        progress(done, len(files))
+            finally:
+                pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
         _refuse(errors, len(files))
         array.flush()
         os.replace(beside, path)

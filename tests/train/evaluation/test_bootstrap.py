@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from tests.train.evaluation.simulated import POINTS, seven_classes, two_classes
+from train.evaluation.bootstrap import lesion_weights
+from train.metrics import evaluate
+
+
+def test_interval_of_a_proportion_is_that_of_the_binomial_distribution():
+    positive = np.arange(400) % 2 == 0
+    right = np.arange(400) % 5 != 0  # 80% of both classes
+    answered = two_classes(np.where(positive == right, 0.9, 0.1), positive)
+    found = evaluate(answered, POINTS, bootstrap=4000, seed=0)
+    low, high = binom.ppf([0.025, 0.975], 400, 0.8) / 400
+    assert found["accuracy"].low == pytest.approx(low, abs=0.004)
+    assert found["accuracy"].high == pytest.approx(high, abs=0.004)
+    low, high = binom.ppf([0.025, 0.975], 200, 0.8) / 200
+    assert found["malignant_sensitivity"].low == pytest.approx(low, abs=0.008)
+    assert found["malignant_sensitivity"].high == pytest.approx(high, abs=0.008)
+
+
+def test_four_photographs_of_each_lesion_tell_no_more_than_one():
+    once = seven_classes(images=250)
+    four_times = once.take(np.repeat(np.arange(250), 4))
+    of_one = evaluate(once, POINTS, bootstrap=200, seed=3)
+    of_four = evaluate(four_times, POINTS, bootstrap=200, seed=3)
+    for name in of_one:
+        assert of_four[name].low == pytest.approx(of_one[name].low, abs=1e-12), name
+        assert of_four[name].high == pytest.approx(of_one[name].high, abs=1e-12), name
+
+
+def test_resampling_photographs_instead_of_lesions_would_halve_the_interval():
+    once = seven_classes(images=250)
+    lesions = once.take(np.repeat(np.arange(250), 4))
+    images = two_classes(lesions.scores("malignant"), lesions.positive("malignant"))
+    clustered = two_classes(
+        lesions.scores("malignant"), lesions.positive("malignant"), lesions.groups
+    )
+    width = {}
+    for name, answered in (("lesions", clustered), ("images", images)):
+        auc = evaluate(answered, POINTS, bootstrap=1000, seed=0)["malignant_auc"]
+        width[name] = auc.high - auc.low
+    assert width["lesions"] / width["images"] == pytest.approx(2, abs=0.25)
+
+
+def test_a_resample_draws_as_many_lesions_as_there_are_and_all_their_images():
+    groups = np.array(["a", "b", "a", "c", "c", "c"])
+    (weights,) = lesion_weights(groups, 50, seed=0)
+    assert weights.shape == (50, 6)
+    assert (weights[:, 0] == weights[:, 2]).all()
+    assert (weights[:, 0] + weights[:, 1] + weights[:, 3] == 3).all()
+
+
+def test_the_same_seed_gives_the_same_intervals():
+    answered = seven_classes()
+    first = evaluate(answered, POINTS, bootstrap=50, seed=1)
+    assert evaluate(answered, POINTS, bootstrap=50, seed=1) == first
+    assert evaluate(answered, POINTS, bootstrap=50, seed=2) != first

@@ -1,0 +1,1 @@
+"""Judging a trained model: figures with intervals, comparisons, subgroups, and their checks."""

@@ -1,0 +1,247 @@
+"""A model on labelled images: every check, every figure, and what a reader has to know of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from edge_runtime.backends import usable_cores
+from edge_runtime.errors import LeakError
+from edge_runtime.manifest import Metric
+from train import progress
+from train.data.tensors import load_tensors
+from train.evaluation.classes import check_mapping, meet, missing_targets
+from train.evaluation.comparison import compare
+from train.evaluation.images import Images
+from train.evaluation.skin_tone import SkinTone, skin_tone_of_file
+from train.evaluation.subgroups import Subgroup, auc_within, subgroups, table_attributes
+from train.evaluation.subject import Subject
+from train.evaluation.trained_on import overlap_notes, refuse_trained
+from train.metrics import Predictions, evaluate
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to evaluate.
+
+    Attributes:
+        mapping: what the data's classes are called by the model, see `train.evaluation.classes`.
+        bootstrap: resamples behind the 95% intervals; 0 gives none.
+        seed: of the resampling.
+        skip_trained: leave out images that the model was trained on, instead of refusing them.
+        subgroups: also evaluate by age, sex, site, resolution and skin tone.
+    """
+
+    mapping: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    bootstrap: int = 1000
+    seed: int = 0
+    skip_trained: bool = False
+    subgroups: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        subject: the model.
+        images: those that it was evaluated on.
+        predictions: its answers beside the truth.
+        metrics: by name, see `train.metrics.evaluate`, and ``<target>_auc_within_resolution``.
+        subgroups: empty where none were asked for.
+        notes: what a reader of the figures has to know.
+    """
+
+    subject: Subject
+    images: Images
+    predictions: Predictions
+    metrics: Mapping[str, Metric]
+    subgroups: tuple[Subgroup, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return len(self.images.records)
+
+    @property
+    def resampled(self) -> str:
+        """What the intervals resample: "lesions", or "images" where no lesion is known."""
+        return "lesions" if self.images.lesions_known else "images"
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Images of each class in which the model was measured, in the order of the labels."""
+        counted = Counter(self.predictions.truth.tolist())
+        return {label.code: counted[index] for index, label in enumerate(self.predictions.labels)}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on the same images; ``difference`` is a minus b, figure by figure."""
+
+    a: Evaluation
+    b: Evaluation
+    difference: Mapping[str, Metric]
+
+
+def evaluate_subject(subject: Subject, images: Images, options: Options) -> Evaluation:
+    """Evaluate a model on images that it was not trained on.
+
+    Raises:
+        LeakError: it was trained on some of them, and they are not to be skipped.
+        ClassError: the classes do not meet, or there is only one.
+        UnreadableImagesError: images that cannot be decoded.
+    """
+    images, skipped = _unseen([subject], images, options)
+    check_mapping(options.mapping, [label.code for label in images.labels], [subject.codes])
+    return _evaluate(subject, images, options, skipped)
+
+
+def compare_subjects(a: Subject, b: Subject, images: Images, options: Options) -> Comparison:
+    """Evaluate two models on the same images, and how much they differ.
+
+    Raises:
+        LeakError, ClassError, UnreadableImagesError: as for `evaluate_subject`, for either.
+    """
+    images, skipped = _unseen([a, b], images, options)
+    check_mapping(options.mapping, [label.code for label in images.labels], [a.codes, b.codes])
+    found_a, found_b = (_evaluate(subject, images, options, skipped) for subject in (a, b))
+    difference = compare(
+        found_a.predictions, found_b.predictions, a.points, b.points,
+        bootstrap=options.bootstrap, seed=options.seed,
+    )  # fmt: skip
+    return Comparison(found_a, found_b, difference)
+
+
+def _unseen(
+    subjects: Sequence[Subject], images: Images, options: Options
+) -> tuple[Images, list[str]]:
+    """The images that no subject was trained on, and a note on those that were left out."""
+    if not options.skip_trained:
+        for subject in subjects:
+            refuse_trained(images.records, images.digests, subject.trained_on, subject.title)
+        return images, []
+    seen = [
+        any(subject.trained_on.contains(digest) for subject in subjects)
+        for digest in images.digests
+    ]
+    if all(seen):
+        raise LeakError(
+            f"All {len(seen)} images are among those that the model was trained on, so none are "
+            "left to evaluate; name other --data or another --split."
+        )
+    note = f"{sum(seen)} of {len(seen)} images were left out, as the model was trained on them"
+    return images.without(seen), [note] if any(seen) else []
+
+
+def _evaluate(
+    subject: Subject, images: Images, options: Options, notes: Sequence[str]
+) -> Evaluation:
+    truth = meet(
+        images.classes, images.labels, images.melanoma, subject.labels, subject.melanoma,
+        options.mapping,
+    )  # fmt: skip
+    with progress.bar("preprocessing") as update:
+        tensors = load_tensors(images.files, images.digests, subject.input, update)
+    predictions = truth.beside(subject.answer(tensors), subject.malignant, images.groups)
+    metrics = evaluate(predictions, subject.points, bootstrap=options.bootstrap, seed=options.seed)
+    resolutions = images.resolutions()
+    for target in predictions.targets:
+        within = auc_within(
+            predictions, resolutions, target, bootstrap=options.bootstrap, seed=options.seed
+        )
+        if within is not None:
+            metrics[f"{target}_auc_within_resolution"] = within
+    found: tuple[Subgroup, ...] = ()
+    found_notes: list[str] = []
+    if options.subgroups:
+        found, found_notes = _subgroups(subject, images, predictions, resolutions, options)
+    said = [
+        *notes,
+        *subject.notes,
+        *overlap_notes(
+            images.records, images.digests, images.split, subject.trained_on, subject.title
+        ),
+        *truth.notes,
+        *_resampling_notes(images),
+        *missing_targets(predictions),
+        *_certainty_notes(predictions, metrics),
+        *found_notes,
+    ]
+    return Evaluation(subject, images, predictions, metrics, found, tuple(said))
+
+
+def _subgroups(
+    subject: Subject, images: Images, predictions: Predictions, resolutions: list[str],
+    options: Options,
+) -> tuple[tuple[Subgroup, ...], list[str]]:  # fmt: skip
+    tones = _skin_tones(images)
+    attributes = table_attributes([record.extra for record in images.records]) | {
+        "resolution": resolutions,
+        "skin tone": ["" if tone is None else tone.category for tone in tones],
+    }
+    found = subgroups(
+        predictions, attributes, subject.points, bootstrap=options.bootstrap, seed=options.seed
+    )
+    estimated = [tone for tone in tones if tone is not None]
+    if not estimated:
+        return found, ["no image shows enough skin around the lesion to estimate its tone"]
+    spread = float(np.median([tone.uncertainty for tone in estimated]))
+    ambiguous = sum(tone.ambiguous for tone in estimated)
+    note = (
+        "skin tone is estimated from the picture (typology angle of the skin around the lesion, "
+        f"typically +-{spread:.0f} degrees within one picture; {ambiguous} of {len(estimated)} lie "
+        "between two categories); light and white balance shift it, so it describes the picture "
+        "and not the person"
+    )
+    return found, [note]
+
+
+def _skin_tones(images: Images) -> list[SkinTone | None]:
+    with (
+        progress.bar("skin tone", len(images.files)) as update,
+        ThreadPoolExecutor(usable_cores()) as pool,
+    ):
+        tones = []
+        for tone in pool.map(skin_tone_of_file, images.files):
+            tones.append(tone)
+            update(len(tones))
+    return tones
+
+
+def _resampling_notes(images: Images) -> list[str]:
+    known, total = images.lesions_known, len(images.records)
+    if not known:
+        return ["the data names no lesions, so intervals resample images (copies of one file "
+                "together) and may be too narrow"]  # fmt: skip
+    if known < total:
+        return [f"the lesion is known for {known} of {total} images; each of the others counts as "
+                "a lesion of its own"]  # fmt: skip
+    return []
+
+
+def _certainty_notes(predictions: Predictions, metrics: Mapping[str, Metric]) -> list[str]:
+    """Where all answers were right (or wrong), no resample differs, and the interval is a point.
+
+    The rule of three (Hanley & Lippman-Hand, JAMA 249, 1983, 1743-1745) says what is possible.
+    """
+    notes = []
+    for target in predictions.targets:
+        for kind, side in (("sensitivity", True), ("specificity", False)):
+            name = f"{target}_{kind}"
+            if name not in metrics or 0 < metrics[name].value < 1:
+                continue
+            rows = predictions.positive(target) == side
+            lesions = len(np.unique(predictions.groups[rows]))
+            reach = min(1.0, 3 / lesions)
+            limit = f"as low as {1 - reach:.2f}" if metrics[name].value else f"up to {reach:.2f}"
+            notes.append(
+                f"{name} is {metrics[name].value:.0f} on {lesions} lesions, where no resample can "
+                f"differ; the true value may well be {limit} (rule of three)"
+            )
+    return notes

@@ -1,0 +1,170 @@
+"""The same figures for many weightings of the images at once, as the bootstrap needs them.
+
+A resample that holds image i twice is the image with weight 2. Scores are sorted once, and every
+figure of `train.evaluation.figures` becomes sums over the sorted images, for all weightings in one
+array operation. On whole weights the results equal scikit-learn's on the repeated rows to rounding,
+which a test holds; calling scikit-learn for each resample would take minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.manifest import OperatingPoint
+from train.evaluation.figures import ECE, NO_CALL, ROUNDING, SENSITIVITIES, proper, specificity_name
+from train.evaluation.reliability import calibration_error
+from train.metrics import Predictions
+
+Floats = NDArray[np.float64]
+
+
+def weighted_figures(
+    predictions: Predictions, points: Mapping[str, OperatingPoint], weights: Floats
+) -> dict[str, Floats]:
+    """Every figure of `figures`, under each of b weightings of the n images.
+
+    Args:
+        predictions: the model's answers.
+        points: frozen operating points by target.
+        weights: whole numbers, shape (b, n).
+
+    Returns:
+        arrays of shape (b,) by name; NaN where a weighting leaves nothing to measure.
+    """
+    found: dict[str, Floats] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):  # a resample without a class gives NaN
+        if predictions.classes_known:
+            found |= _of_classes(predictions, weights)
+        for target in predictions.targets:
+            if predictions.decidable(target):
+                found |= _of_target(predictions, target, points[target].threshold, weights)
+    if (main := predictions.main_target) is not None:
+        scores, positive = predictions.scores(main), predictions.positive(main)
+        found[ECE] = calibration_error(scores, positive, weights)
+    return found
+
+
+def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Area under the ROC curve under each weighting, shape (b,); NaN without both kinds."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _Curve(scores, positive, weights).auc
+
+
+def _of_classes(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+    probabilities, truth = predictions.probabilities, predictions.truth
+    classes = len(predictions.labels)
+    cells = np.eye(classes**2)[truth * classes + probabilities.argmax(axis=1)]
+    confusion = (weights @ cells).reshape(-1, classes, classes)  # truth by answer
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    total, of_class, answered = confusion.sum(axis=(1, 2)), confusion.sum(2), confusion.sum(1)
+    shown = of_class > 0
+    recall = _kept(right / of_class, shown)
+    precision = _kept(np.where(answered > 0, right / answered, NO_CALL), shown)
+    f1 = _kept(2 * right / (of_class + answered), shown)
+    aucs = np.full_like(recall, np.nan)
+    for index in np.unique(truth):
+        aucs[:, index] = _Curve(probabilities[:, index], truth == index, weights).auc
+    found = {
+        "accuracy": right.sum(axis=1) / total,
+        "balanced_accuracy": _mean(recall),
+        "macro_f1": _mean(f1),
+        "precision": _mean(precision),
+        "recall": _mean(recall),
+        "auc_macro": _mean(aucs),
+        "brier": weights @ _brier_of_rows(predictions) / total,
+    }
+    for index in np.unique(truth):
+        code = predictions.labels[index].code
+        found[f"precision_{code}"] = precision[:, index]
+        found[f"recall_{code}"] = recall[:, index]
+        found[f"f1_{code}"] = f1[:, index]
+        found[f"auc_{code}"] = aucs[:, index]
+    return found
+
+
+def _of_target(
+    predictions: Predictions, target: str, threshold: float, weights: Floats
+) -> dict[str, Floats]:
+    scores, positive = predictions.scores(target), predictions.positive(target)
+    called = scores >= threshold
+    curve = _Curve(scores, positive, weights)
+    found = {
+        f"{target}_auc": curve.auc,
+        f"{target}_average_precision": curve.average_precision,
+        f"{target}_sensitivity": weights @ (called & positive) / curve.positives,
+        f"{target}_specificity": weights @ (~called & ~positive) / curve.negatives,
+    }
+    for asked in SENSITIVITIES:
+        found[specificity_name(target, asked)] = curve.specificity_at(asked)
+    found[f"{target}_brier"] = weights @ (scores - positive) ** 2 / weights.sum(axis=1)
+    decidable = (curve.positives > 0) & (curve.negatives > 0)
+    return {name: _kept(values, decidable) for name, values in found.items()}
+
+
+class _Curve:
+    """What lies at or above every threshold, from the highest down, under each weighting."""
+
+    def __init__(
+        self, scores: NDArray[np.floating], positive: NDArray[np.bool_], weights: Floats
+    ) -> None:
+        order = np.argsort(-scores, kind="stable")
+        ordered, hits = scores[order], positive[order]
+        starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        sorted_weights = weights[:, order]
+        self.found = _cumulative(sorted_weights * hits, starts)
+        self.alarms = _cumulative(sorted_weights * ~hits, starts)
+        self.positives, self.negatives = self.found[:, -1], self.alarms[:, -1]
+
+    @property
+    def auc(self) -> Floats:
+        """Trapezoids under the ROC curve."""
+        heights = self.found + _before(self.found)
+        twice = (heights * (self.alarms - _before(self.alarms))).sum(axis=1)
+        return np.asarray(twice / (2 * self.positives * self.negatives))
+
+    @property
+    def average_precision(self) -> Floats:
+        """Precision at every threshold, weighed by the sensitivity that it adds."""
+        called = self.found + self.alarms
+        precision = np.divide(self.found, called, out=np.zeros_like(called), where=called > 0)
+        steps = self.found - _before(self.found)
+        return np.asarray((precision * steps).sum(axis=1) / self.positives)
+
+    def specificity_at(self, sensitivity: float) -> Floats:
+        """At the highest threshold whose sensitivity is at least this."""
+        reached = self.found / self.positives[:, None] >= sensitivity - ROUNDING
+        first = reached.argmax(axis=1)
+        alarms = self.alarms[np.arange(len(first)), first]
+        return np.asarray(1 - alarms / self.negatives)
+
+
+def _cumulative(values: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Running sums of shape (b, thresholds), images of one score taken together."""
+    if len(starts) < values.shape[1]:
+        values = np.add.reduceat(values, starts, axis=1)
+    return np.cumsum(values, axis=1)
+
+
+def _before(running: Floats) -> Floats:
+    return np.pad(running[:, :-1], ((0, 0), (1, 0)))
+
+
+def _brier_of_rows(predictions: Predictions) -> Floats:
+    classes = len(predictions.labels)
+    apart = proper(predictions.probabilities) - np.eye(classes)[predictions.truth]
+    scale = 0.5 if classes == 2 else 1.0  # scikit-learn's convention for two classes
+    return np.asarray(scale * (apart**2).sum(axis=1))
+
+
+def _kept(values: Any, where: NDArray[np.bool_]) -> Floats:
+    return np.where(where, values, np.nan)
+
+
+def _mean(values: Floats) -> Floats:
+    """Mean over the classes that a weighting shows."""
+    there = ~np.isnan(values)
+    return np.asarray(np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1))
