@@ -12,15 +12,16 @@ from edge_runtime._lazy import lazy_names
 
 if TYPE_CHECKING:
     from convert.checking import check
-    from convert.conversion import Conversion, Options, convert
+    from convert.conversion import convert
     from convert.gate.judge import Margins
+    from convert.outcome import Conversion, Options
 
 __all__ = ["Conversion", "Margins", "Options", "check", "convert"]
 
 _MODULES = {
-    "Conversion": "conversion",
+    "Conversion": "outcome",
     "Margins": "gate.judge",
-    "Options": "conversion",
+    "Options": "outcome",
     "check": "checking",
     "convert": "conversion",
 }

@@ -3,97 +3,37 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.calibration import DEFAULT_IMAGES, calibration_rows
-from convert.card import INTENDED_USE, model_card
+from convert.calibration import calibration_rows
 from convert.evidence import Images, images_of_run, predictions
-from convert.gate.judge import Judgement, Margins, judge
+from convert.gate.judge import Judgement, judge
 from convert.gate.statistics import CONFIDENCE
-from convert.golden import golden_images, golden_png
-from convert.variants import Exported, VariantKind, chosen
-from edge_runtime._files import new_folder, sha256, write_bytes, write_text
+from convert.golden import golden_images
+from convert.outcome import Conversion, Options, Outcome
+from convert.packing import pack
+from convert.variants import Exported, VariantKind
+from edge_runtime._files import sha256
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import ConversionError, UsageError, VariantUnsupportedError
-from edge_runtime.manifest import (
-    LABELS_FILE,
-    MANIFEST_FILE,
-    SCHEMA_VERSION,
-    BundleFile,
-    Gate,
-    Manifest,
-    Source,
-    Variant,
-    format_manifest,
-)
+from edge_runtime.manifest import MANIFEST_FILE, Gate, Metric, Variant
 from train import backend, progress
 from train.evaluation.execution import median_ms, open_model, run_images
-from train.evaluation.trained_on import TRAINED_ON_FILE, trained_on_text
 from train.metrics import Predictions, evaluate, operating_points
 from train.run import RunFolder
 
 JUDGED_ON, REPORTED_ON = "val", "test"
-CARD_FILE = "MODEL_CARD.md"
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to convert.
-
-    Attributes:
-        variants: which ones; see `convert.variants`.
-        margins: the largest losses that pass.
-        calibration_images: how many training images the quantizer sees.
-        accept_unproven: keep variants that cannot be judged, marked as such.
-        allow_failing: keep failing variants, marked as such.
-        name, version: of the bundle; the name is the run's unless given.
-        seed: of the calibration draw and of the intervals.
-        bootstrap: resamples behind the 95% intervals.
-    """
-
-    variants: tuple[VariantKind, ...] = field(default_factory=lambda: chosen(None))
-    margins: Margins = field(default_factory=Margins)
-    calibration_images: int = DEFAULT_IMAGES
-    accept_unproven: bool = False
-    allow_failing: bool = False
-    name: str | None = None
-    version: str = "0.1.0"
-    seed: int = 0
-    bootstrap: int = 1000
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one variant.
-
-    Attributes:
-        kind: which variant.
-        entry: its line in the manifest; None where the format cannot hold the model.
-        model: content of its file, empty where there is none.
-        reason: why there is no entry.
-        median_ms: of one inference on one thread of this machine.
-        kept: whether it is in the bundle.
-    """
-
-    kind: VariantKind
-    entry: Variant | None
-    model: bytes = b""
-    reason: str = ""
-    median_ms: float = 0.0
-    kept: bool = False
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """The outcome of a conversion; ``bundle`` is None where nothing was worth keeping."""
-
-    outcomes: tuple[Outcome, ...]
-    bundle: Path | None
+_OF_TARGETS = ("auc", "average_precision", "sensitivity", "specificity", "brier")
+HEADLINE = frozenset(
+    ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "ece", "ece_by_chance")
+) | {f"{target}_{name}" for target in ("melanoma", "malignant") for name in _OF_TARGETS}
+"""The figures that a manifest gives for every variant."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +86,7 @@ def convert(
     if not kept:
         return Conversion(tuple(outcomes), None)
     ids = tuple(images.rows[index].image_id for index in calibration)
-    _write(out, run, kept, golden, _gate(held[JUDGED_ON].reference, ids, options), options)
+    pack(out, run, kept, golden, _gate(held[JUDGED_ON].reference, ids, options), options)
     return Conversion(tuple(outcomes), out)
 
 
@@ -220,7 +160,7 @@ def _one(
         golden=tuple(tuple(map(_decimal, interpreter.run(image))) for image in golden),
         golden_tolerance=kind.tolerance,
         metrics={
-            split: evaluate(part, points, bootstrap=options.bootstrap, seed=options.seed)
+            split: _headline(evaluate(part, points, bootstrap=options.bootstrap, seed=options.seed))
             for split, part in answered.items()
         },
         difference={split: judgement.difference for split, judgement in judged.items()},
@@ -236,6 +176,11 @@ def _one(
     return Outcome(kind, entry, model, median_ms=speed, kept=kept)
 
 
+def _headline(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The figures that travel to a device; the run and `dermedge evaluate` have them all."""
+    return {name: metric for name, metric in metrics.items() if name in HEADLINE}
+
+
 def _gate(reference: Predictions, calibration: tuple[str, ...], options: Options) -> Gate:
     positive = reference.positive(reference.targets[0])
     return Gate(
@@ -248,59 +193,6 @@ def _gate(reference: Predictions, calibration: tuple[str, ...], options: Options
         confidence=CONFIDENCE,
         calibration_images=calibration,
     )
-
-
-def _write(
-    out: Path, run: RunFolder, kept: list[Outcome], golden: list[NDArray[np.uint8]], gate: Gate,
-    options: Options,
-) -> None:  # fmt: skip
-    record = run.run
-    with new_folder(out) as folder:
-        (folder / "golden").mkdir()
-        inputs = []
-        for index, image in enumerate(golden):
-            content = golden_png(image)
-            name = f"golden/{index}.png"
-            write_bytes(folder / name, content)
-            inputs.append(BundleFile(name, sha256(content)))
-        others = {
-            LABELS_FILE: "".join(f"{code}\n" for code in record.codes),
-            TRAINED_ON_FILE: trained_on_text(run),
-        }
-        entries = []
-        for outcome in sorted(kept, key=lambda one: one.kind.rank):
-            assert outcome.entry is not None
-            write_bytes(folder / outcome.entry.file, outcome.model)
-            entries.append(outcome.entry)
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            name=options.name or record.name,
-            version=options.version,
-            intended_use=INTENDED_USE,
-            labels=record.labels,
-            melanoma=record.melanoma,
-            input=record.input,
-            source=Source(
-                architecture=record.config.arch,
-                weights=record.weights,
-                run=record.name,
-                data=record.data.name,
-                generated=record.data.generated,
-                licence=record.data.licence,
-                citations=tuple(filter(None, [record.data.citation])),
-                training_images=sum(record.counts["train"].values()),
-            ),
-            gate=gate,
-            variants=tuple(entries),
-            golden_inputs=tuple(inputs),
-            other_files=(),
-        )
-        others[CARD_FILE] = model_card(manifest)
-        for name, text in others.items():
-            write_text(folder / name, text)
-        listed = tuple(BundleFile(name, sha256(text.encode())) for name, text in others.items())
-        manifest = replace(manifest, other_files=listed)
-        write_text(folder / MANIFEST_FILE, format_manifest(manifest))
 
 
 def _line(outcome: Outcome) -> str:

@@ -6,7 +6,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from convert.conversion import Conversion, Options, convert
+from convert.conversion import convert
+from convert.outcome import Conversion, Options
 from edge_runtime import Classifier
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import UsageError

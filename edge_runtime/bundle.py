@@ -6,6 +6,7 @@ read a second time, so nothing can change between the check and the use.
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,6 +71,8 @@ class Bundle:
             resolved = Path(os.path.realpath(path, strict=True))
             if not resolved.is_relative_to(self.folder.resolve()):
                 raise IntegrityError(f"{file} leads out of the bundle; copy the bundle again.")
+            if not resolved.is_file():  # a pipe in its place would be waited for
+                raise IsADirectoryError(errno.EISDIR, "it is not a file")
             content = resolved.read_bytes()
         except OSError as error:
             raise IntegrityError(

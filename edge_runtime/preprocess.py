@@ -99,10 +99,7 @@ def to_input(image: Image, rule: InputRule) -> NDArray[np.uint8]:
 
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
-    square = image.resize(
-        (rule.size, rule.size),
-        Resampling[rule.resample.upper()],
-        box=(left, top, left + side, top + side),
-    )
+    cropped = image.crop((left, top, left + side, top + side))
+    square = cropped.resize((rule.size, rule.size), Resampling[rule.resample.upper()])
     tensor: NDArray[Any] = np.asarray(square)
     return tensor

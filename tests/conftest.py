@@ -58,7 +58,8 @@ def run_folder(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
 @pytest.fixture(scope="session")
 def bundle(run_folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its bundle with all variants, whatever the gate said. Shared: copy before changing."""
-    from convert.conversion import Options, convert
+    from convert.conversion import convert
+    from convert.outcome import Options
 
     options = Options(
         name="test", bootstrap=100, calibration_images=60, accept_unproven=True, allow_failing=True

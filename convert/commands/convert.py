@@ -58,8 +58,9 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert and print the table; status 1 when a variant is not in the bundle."""
-    from convert.conversion import JUDGED_ON, Options, convert
+    from convert.conversion import JUDGED_ON, convert
     from convert.gate.judge import Margins
+    from convert.outcome import Options
     from convert.table import variant_json, variant_table
     from convert.variants import chosen
     from train.run import RunFolder

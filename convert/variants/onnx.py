@@ -24,15 +24,18 @@ _INTEGER_OPERATORS = [
 def float32(exported: Exported) -> bytes:
     """As trained; NHWC floats in, as everywhere in dermedge."""
     import tf2onnx
+    import tf2onnx.rewriter  # takes a number of the counter below when it is first imported
 
     shape = (1, exported.size, exported.size, 3)
     function = tf.function(lambda image: exported.model(image, training=False))
     signature = [tf.TensorSpec(shape, tf.float32, name=_INPUT)]
+    tf2onnx.utils.INTERNAL_NAME = 1  # counted on in its names; so, one model has one content
     try:
         model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
     except (ValueError, RuntimeError, KeyError) as error:
         raise VariantUnsupportedError(f"ONNX cannot hold this model: {error}") from None
     model.producer_name = "dermedge"
+    model.graph.doc_string = ""  # names a Python function and how many there were before it
     return bytes(model.SerializeToString())
 
 

@@ -6,6 +6,7 @@ softmax is integer: an 8-bit softmax has 256 steps, so that probabilities tie an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -49,7 +50,7 @@ def int8(exported: Exported) -> bytes:
     converter = _converter(exported)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = images
-    try:
+    with _refusal_in_words():
         # The debugger is TensorFlow's way to leave chosen operators in float.
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter,
@@ -60,8 +61,6 @@ def int8(exported: Exported) -> bytes:
         )
         quantized = debugger.get_nondebug_quantized_model()
         return bytes(modify_model_io_type(quantized, tf.uint8, tf.float32))
-    except (RuntimeError, ValueError) as error:
-        raise _unsupported(error) from None
 
 
 def _converter(exported: Exported) -> Any:
@@ -69,8 +68,14 @@ def _converter(exported: Exported) -> Any:
 
 
 def _convert(converter: Any) -> bytes:
-    try:
+    with _refusal_in_words():
         return bytes(converter.convert())
+
+
+@contextlib.contextmanager
+def _refusal_in_words() -> Iterator[None]:
+    try:
+        yield
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise _unsupported(error) from None
     except Exception as error:  # ConverterError derives from Exception and is not exported

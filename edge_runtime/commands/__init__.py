@@ -11,6 +11,7 @@ named was wrong.
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import importlib.util
 import io
@@ -70,12 +71,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return NOT_DONE
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        _discard_output()
+        return DONE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _discard_output()
+        print("dermedge: the disk is full; make room and call again.", file=sys.stderr)
+        return NOT_DONE
     except KeyboardInterrupt:
         print("dermedge: interrupted.", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
-        return DONE
+
+
+def _discard_output() -> None:
+    """Send what is still to be written to nowhere, so that leaving does not fail on it again."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _dispatch(words: list[str]) -> int:
