@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="ignore the split that the data brings and make one by lesion",
     )
+    parser.add_argument(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write report.html into the run folder (default: yes)",
+    )
     parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
     group = parser.add_argument_group("training")
     kinds, helps = get_type_hints(TrainConfig), _field_help()
@@ -55,6 +61,10 @@ def run(arguments: argparse.Namespace) -> int:
         data = data.with_records(dataclasses.replace(r, split=None) for r in data.records)
     out = arguments.out or _default_out(data.root, config)
     folder = train(data, config, out)
+    if arguments.report:
+        from train.report import write_report
+
+        write_report(folder)
     if arguments.json:
         from train.run import format_run
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_runtime.backends import usable_cores
 from edge_runtime.errors import LeakError
-from edge_runtime.manifest import Metric
+from edge_runtime.manifest import Metric, OperatingPoint
 from train import progress
 from train.data.tensors import load_tensors
 from train.evaluation.classes import check_mapping, meet, missing_targets
@@ -160,7 +160,9 @@ def _evaluate(
     found: tuple[Subgroup, ...] = ()
     found_notes: list[str] = []
     if options.subgroups:
-        found, found_notes = _subgroups(subject, images, predictions, resolutions, options)
+        found, found_notes = subgroups_of(
+            images, predictions, subject.points, bootstrap=options.bootstrap, seed=options.seed
+        )
     said = [
         *notes,
         *subject.notes,
@@ -176,18 +178,27 @@ def _evaluate(
     return Evaluation(subject, images, predictions, metrics, found, tuple(said))
 
 
-def _subgroups(
-    subject: Subject, images: Images, predictions: Predictions, resolutions: list[str],
-    options: Options,
+def subgroups_of(
+    images: Images, predictions: Predictions, points: Mapping[str, OperatingPoint], *,
+    bootstrap: int, seed: int,
 ) -> tuple[tuple[Subgroup, ...], list[str]]:  # fmt: skip
+    """Figures by age, sex and site, by resolution, and by skin tone as the picture shows it.
+
+    Args:
+        images: n images.
+        predictions: a model's answers on them.
+        points: its frozen operating points by target.
+        bootstrap, seed: see `Options`.
+
+    Returns:
+        the subgroups, and what a reader of them has to know.
+    """
     tones = _skin_tones(images)
     attributes = table_attributes([record.extra for record in images.records]) | {
-        "resolution": resolutions,
+        "resolution": images.resolutions(),
         "skin tone": ["" if tone is None else tone.category for tone in tones],
     }
-    found = subgroups(
-        predictions, attributes, subject.points, bootstrap=options.bootstrap, seed=options.seed
-    )
+    found = subgroups(predictions, attributes, points, bootstrap=bootstrap, seed=seed)
     estimated = [tone for tone in tones if tone is not None]
     if not estimated:
         return found, ["no image shows enough skin around the lesion to estimate its tone"]

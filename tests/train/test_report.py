@@ -1,0 +1,500 @@
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_runtime._files import sha256
+from edge_runtime.errors import MissingImagesError, RunError, UsageError
+from edge_runtime.manifest import Label, Metric, OperatingPoint
+from train.commands import report as command
+from train.metrics import Predictions
+from train.report import plots, words, write_report
+from train.report.evidence import Answered, read_answers, read_history
+from train.report.gradcam import grad_cam
+from train.report.mistakes import examples
+from train.report.pictures import overlay
+from train.report.render import render_report
+from train.report.style import PALETTE
+from train.robustness import CORRUPTIONS, SEVERITIES
+from train.run import RunFolder, SplitRow
+
+EVIL = "<script>alert(1)</script>"
+SECTIONS = (
+    "summary", "learning", "confusion", "curves", "calibration", "figures", "subgroups",
+    "robustness", "mistakes", "explanations", "data", "configuration",
+)  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What a browser would meet in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self._silent = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag == "style":
+            self._silent = tag
+
+    def handle_endtag(self, tag):
+        if tag == self._silent:
+            self._silent = ""
+
+    def handle_data(self, data):
+        if not self._silent:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def all(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def photographs(self) -> list[dict[str, str]]:
+        return [found for found in self.all("img") if found["src"].startswith("data:image/jpeg")]
+
+
+@pytest.fixture(scope="module")
+def full(run_folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The report of a real run with everything in it."""
+    out = tmp_path_factory.mktemp("report") / "report.html"
+    return write_report(run_folder, out).read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own_run(run_folder: RunFolder, tmp_path: Path) -> Path:
+    """A copy of the run that a test may change."""
+    return Path(shutil.copytree(run_folder.folder, tmp_path / "own_run"))
+
+
+def rewrite(folder: Path, name: str, change: Callable[[str], str]) -> None:
+    """Change a file of a run and record its new digest, as a training with such data would."""
+    text = change((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(text, encoding="utf-8")
+    if name != "run.json":
+        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record["files"][name] = sha256(text.encode())
+        (folder / "run.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_every_section_and_every_plot_is_there(full):
+    page = Page(full)
+    assert [found["id"] for found in page.all("section")] == list(SECTIONS)
+    drawn = [a["aria-label"] for tag, a in page.tags if tag == "div" and a.get("role") == "img"]
+    for start in (
+        "Loss by epoch", "Accuracy by epoch", "ROC curves for melanoma",
+        "Precision-recall curves for melanoma", "Reliability diagram for melanoma",
+    ):  # fmt: skip
+        assert any(alt.startswith(start) for alt in drawn), start
+    for corruption in CORRUPTIONS.values():
+        assert any(alt.startswith(f"{corruption.title}, severity 0 to 5") for alt in drawn)
+
+
+def test_the_summary_gives_the_three_figures_on_test_with_their_intervals(full, run_folder):
+    summary = Page(full[full.index('<section id="summary"') :].split("</section>")[0]).text
+    for name in ("melanoma_auc", "melanoma_sensitivity", "melanoma_specificity"):
+        metric = run_folder.run.metrics["test"][name]
+        assert f"{metric.value:.3f} 95% interval {metric.low:.3f} to {metric.high:.3f}" in summary
+
+
+def test_the_summary_counts_what_was_missed(full, run_folder):
+    test = read_answers(run_folder, "test").predictions
+    positive = test.positive("melanoma")
+    referred = test.scores("melanoma") >= run_folder.run.operating_points["melanoma"].threshold
+    found, missed = int((positive & referred).sum()), int((positive & ~referred).sum())
+    assert f"{found} were referred and {missed} missed" in Page(full).text
+
+
+def test_the_page_asks_no_network_and_runs_no_script(full):
+    page = Page(full)
+    assert not {tag for tag, _ in page.tags} & {
+        "script", "link", "iframe", "object", "embed", "base", "form", "foreignobject",
+    }  # fmt: skip
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert not re.match(r"\s*(https?:|//|javascript:)", value), (tag, name, value)
+            if name == "src":
+                assert value.startswith("data:image/jpeg;base64,")
+            if name in ("href", "xlink:href"):
+                assert value.startswith("#")
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)", full))
+    assert "@import" not in full
+    assert "http:" not in full
+    assert "https:" not in full
+
+
+def test_every_inner_reference_has_one_target(full):
+    page = Page(full)
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {a[name][1:] for _, a in page.tags for name in ("href", "xlink:href") if name in a}
+    links |= set(re.findall(r"url\(#([^)]*)\)", full))
+    assert links <= set(ids)
+
+
+def test_every_picture_has_an_alternative_text(full):
+    page = Page(full)
+    assert page.photographs
+    assert all(found.get("alt") for found in page.all("img"))
+    assert full.count("<svg") > len(CORRUPTIONS)
+    hidden = [a for a in page.all("svg") if a.get("aria-hidden")]
+    labelled = [a for tag, a in page.tags if tag == "div" and a.get("role") == "img"]
+    assert len(labelled) + len(hidden) == len(page.all("svg"))
+
+
+def test_the_page_says_what_it_is_and_that_generated_images_say_nothing_of_patients(full):
+    text = Page(full).text
+    assert "Research software, not a medical device" in text
+    assert "none of these figures says anything about patients" in text
+
+
+def test_data_of_patients_get_no_such_banner(own_run):
+    rewrite(own_run, "run.json", lambda text: text.replace('"generated"', '"HAM10000"'))
+    page = Page(render_report(RunFolder.open(own_run)))
+    assert "Generated images" not in page.text
+    assert "HAM10000" in page.text
+
+
+def test_every_setting_and_version_is_listed(full, run_folder):
+    text = Page(full).text
+    for name, value in vars(run_folder.run.config).items():
+        assert f"{name} {value}" in text
+    for name, version in run_folder.run.versions.items():
+        assert f"{name} {version}" in text
+
+
+def test_the_confusion_matrix_counts_every_test_image(full, run_folder):
+    section = full[full.index('<section id="confusion"') :].split("</section>")[0]
+    cells = [int(count.replace(",", "")) for count in re.findall(r"<small>([\d,]+)", section)]
+    assert len(cells) == len(run_folder.run.labels) ** 2
+    assert sum(cells) == sum(run_folder.run.counts["test"].values())
+
+
+def test_robustness_has_a_figure_for_every_corruption_and_severity(full):
+    section = full[full.index('<section id="robustness"') :].split("</section>")[0]
+    table = section[section.index("<table") : section.index("</table>")]
+    body = table[table.index("<tbody") :]
+    assert body.count("<tr") == len(CORRUPTIONS)
+    assert len(re.findall(r"<td>-?\d\.\d{3}", body)) == len(CORRUPTIONS) * (len(SEVERITIES) + 2)
+
+
+def test_without_pictures_no_photograph_is_embedded_and_ids_remain(run_folder, tmp_path):
+    out = tmp_path / "public.html"
+    text = write_report(run_folder, out, pictures=False, robustness=False).read_text()
+    page = Page(text)
+    assert page.photographs == []
+    assert page.all("img") == []
+    assert "data:" not in text.replace("img-src data:", "")
+    assert "<svg" in text
+    answered = read_answers(run_folder, "test")
+    threshold = run_folder.run.operating_points["melanoma"].threshold
+    worst = examples(answered, "melanoma", threshold).false_alarms[0]
+    assert worst.image_id in page.text
+    assert "leaves out all pictures of lesions" in page.text
+
+
+def test_when_the_images_are_gone_the_report_says_so_and_does_without(run_folder, tmp_path, capsys):
+    gone = replace(run_folder, run=replace(run_folder.run, data_folder=str(tmp_path / "gone")))
+    text = write_report(gone, tmp_path / "report.html").read_text()
+    page = Page(text)
+    assert page.photographs == []
+    assert "were not where the run had them" in page.text
+    assert str(tmp_path) not in text
+    assert "say with --data" in capsys.readouterr().err
+
+
+def test_images_that_moved_are_found_with_data(run_folder, generated, tmp_path):
+    moved = shutil.copytree(generated, tmp_path / "moved")
+    gone = replace(run_folder, run=replace(run_folder.run, data_folder=str(tmp_path / "gone")))
+    out = write_report(gone, tmp_path / "report.html", data=Path(moved), robustness=False)
+    assert Page(out.read_text()).photographs
+
+
+def test_a_wrong_data_folder_is_an_error(run_folder, tmp_path):
+    with pytest.raises(MissingImagesError):
+        write_report(run_folder, tmp_path / "report.html", data=tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("pictures", [True, False])
+def test_names_from_files_and_tables_are_escaped(own_run, tmp_path, pictures):
+    first = next(row for row in RunFolder.open(own_run).rows() if row.split == "test")
+    answers = read_answers(RunFolder.open(own_run), "test")
+    # Every test image gets an evil id and lesion, so that those that are shown have one.
+    ids = {row.image_id: f"{EVIL}{index}" for index, row in enumerate(answers.rows)}
+    lesions = {row.lesion_id: f"{EVIL}L{index}" for index, row in enumerate(answers.rows)}
+
+    def evil(text: str) -> str:
+        lines = []
+        for line in text.splitlines():
+            cells = line.split(",")
+            lines.append(",".join(ids.get(cell, lesions.get(cell, cell)) for cell in cells))
+        return "\n".join(lines) + "\n"
+
+    assert first.lesion_id in lesions
+    rewrite(own_run, "split.csv", evil)
+    rewrite(own_run, "predictions_test.csv", evil)
+
+    def evil_record(text: str) -> str:
+        record = json.loads(text)
+        for label in record["labels"]:
+            label["name"] = f"{EVIL}{label['code']}"
+        record["name"] = record["weights"] = EVIL
+        record["data"] |= {"name": EVIL, "description": EVIL, "citation": EVIL, "licence": EVIL}
+        record["calibration"]["reason"] = EVIL
+        record["versions"][EVIL] = EVIL
+        return json.dumps(record)
+
+    rewrite(own_run, "run.json", evil_record)
+    from train.evaluation.subgroups import Subgroup
+
+    groups = (Subgroup(EVIL, EVIL, 60, 20, {"melanoma_auc": Metric(0.5, 0.4, 0.6)}),)
+    out = write_report(
+        RunFolder.open(own_run), tmp_path / "report.html", pictures=pictures, robustness=False,
+        subgroups=groups, subgroup_notes=[EVIL],
+    )  # fmt: skip
+    text = out.read_text()
+    assert "<script" not in text
+    assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
+    page = Page(text)
+    assert page.all("script") == []
+    assert bool(page.photographs) == pictures
+
+
+def test_text_in_a_plot_is_escaped_and_a_dollar_sign_is_no_formula():
+    figures = {"AUC": [Metric(0.9), Metric(0.8)]}
+    drawn = plots.robustness_curve(f"{EVIL} $x^2 & more", [0, 1], figures)
+    assert "<script" not in drawn.svg
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; $x^2 &amp; more" in drawn.svg
+
+
+def test_plots_follow_the_colours_of_the_page(full):
+    light = [colour.light for colour in PALETTE.values()]
+    assert len(set(light)) == len(light)
+    svgs = "".join(re.findall(r"<svg.*?</svg>", full, re.DOTALL))
+    assert "var(--blue)" in svgs
+    assert not [colour for colour in light if colour in svgs]
+
+
+def test_subgroups_are_listed_and_small_ones_are_grey(run_folder):
+    from train.evaluation.subgroups import Subgroup
+
+    figures = {"melanoma_auc": Metric(0.812, 0.700, 0.900)}
+    groups = (
+        Subgroup("age", "30-49", 80, 30, figures),
+        Subgroup("age", "70+", 20, 4, figures),
+        Subgroup("sex", "female", 90, 9, {}),
+    )
+    text = render_report(run_folder, subgroups=groups, subgroup_notes=["skin tone is estimated"])
+    section = text[text.index('<section id="subgroups"') :].split("</section>")[0]
+    rows = re.findall(r"<tr( class=\"few\")?><th scope=\"row\" class=\"name\">([^<]*)", section)
+    assert [(name, bool(few)) for few, name in rows] == [
+        ("30-49", False), ("70+", True), ("female", True),
+    ]  # fmt: skip
+    assert "0.812" in section
+    assert "skin tone is estimated" in section
+
+
+def test_a_report_that_fails_leaves_the_earlier_one(own_run):
+    rewrite(own_run, "predictions_test.csv", lambda text: text[: text.rindex("\n", 0, -1) + 1])
+    (own_run / "report.html").write_text("the earlier one")
+    with pytest.raises(RunError, match="other images"):
+        write_report(RunFolder.open(own_run), robustness=False)
+    assert (own_run / "report.html").read_text() == "the earlier one"
+    assert not list(own_run.glob("*.partial"))
+
+
+def called(*arguments: object) -> int:
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+
+
+def test_the_command_writes_report_html_into_the_run_and_the_run_still_opens(own_run, capsys):
+    assert called(own_run, "--no-robustness", "--json") == 0
+    written = own_run / "report.html"
+    assert json.loads(capsys.readouterr().out) == {"report": str(written)}
+    assert "Not measured for this report" in Page(written.read_text()).text
+    RunFolder.open(own_run).model()
+
+
+def test_the_command_refuses_a_folder_as_its_output(own_run, tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        called(own_run, "--out", tmp_path)
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(own_run):
+    with pytest.raises(UsageError, match=r"run\.json/report\.html cannot be written"):
+        called(own_run, "--out", own_run / "run.json" / "report.html", "--no-robustness")
+
+
+def test_the_best_epoch_and_an_overfitted_run_are_told():
+    history = [
+        {"loss": 1.0, "val_loss": 1.0, "accuracy": 0.5, "val_accuracy": 0.5, "epoch": 1},
+        {"loss": 0.5, "val_loss": 0.8, "accuracy": 0.8, "val_accuracy": 0.7, "epoch": 2},
+        {"loss": 0.1, "val_loss": 1.3, "accuracy": 1.0, "val_accuracy": 0.7, "epoch": 3},
+    ]
+    assert "overfits after epoch 2" in words.about_learning(history, 2)
+    assert "no sign of overfitting" in words.about_learning(history[:2], 2)
+    loss, _ = plots.learning_curves(history, 2)
+    assert "best epoch: 2" in loss.svg
+    assert "At the best epoch, 2: training 0.500, validation 0.800" in loss.alt
+
+
+def test_history_is_read_back_as_numbers(run_folder):
+    history = read_history(run_folder)
+    assert [row["epoch"] for row in history] == list(range(1, run_folder.run.config.epochs + 1))
+    best = min(history, key=lambda row: row["val_loss"])
+    assert best["epoch"] == run_folder.run.best_epoch
+
+
+def test_reliability_bins_hold_equally_many_images_and_their_shares():
+    rng = np.random.default_rng(0)
+    scores = rng.random(3000)
+    positive = rng.random(3000) < scores
+    bins = plots.reliability_bins(scores, positive)
+    assert [found.images for found in bins] == [200] * 15
+    for found in bins:
+        assert found.observed == pytest.approx(found.predicted, abs=0.15)
+        assert found.low <= found.observed <= found.high
+
+
+LABELS = (
+    Label("bcc", "carcinoma", True),
+    Label("mel", "melanoma", True),
+    Label("nv", "nevus", False),
+)
+
+
+def answers(probabilities: list[list[float]], truth: list[int], lesions: list[str]) -> Answered:
+    rows = tuple(
+        SplitRow(f"i{index}", "", "", LABELS[right].code, lesion, "test")
+        for index, (right, lesion) in enumerate(zip(truth, lesions, strict=True))
+    )
+    predictions = Predictions(
+        np.array(probabilities), np.array(truth), np.array(lesions), LABELS, "mel"
+    )
+    return Answered(rows, predictions)
+
+
+def test_the_worst_mistakes_come_first_one_of_each_lesion():
+    answered = answers(
+        [
+            [0, 0.3, 0.7],
+            [0, 0.1, 0.9],
+            [0, 0.2, 0.8],
+            [0, 0.9, 0.1],
+            [0, 0.8, 0.2],
+            [0.6, 0.1, 0.3],
+        ],
+        [1, 1, 1, 2, 2, 0],
+        ["a", "b", "b", "c", "d", "e"],
+    )
+    chosen = examples(answered, "melanoma", 0.5)
+    assert [example.image_id for example in chosen.missed] == ["i1", "i0"]
+    assert [example.image_id for example in chosen.false_alarms] == ["i3", "i4"]
+    assert (chosen.missed_count, chosen.false_alarm_count) == (3, 2)
+    assert chosen.missed[0].explained == 1
+    assert examples(answered, "malignant", 0.5).found[0].explained == 0
+
+
+@pytest.fixture(scope="module")
+def colour_model():
+    """Sees redness for class 0 and blueness for class 1, by construction."""
+    from train import backend
+
+    backend.prepare()
+    import keras
+    from keras import layers
+
+    image = keras.Input((32, 32, 3))
+    x = layers.Rescaling(1 / 255, name="normalisation")(image)
+    x = layers.AveragePooling2D(4)(x)
+    x = layers.Conv2D(2, 1, use_bias=False, activation="relu", name="features")(x)
+    x = layers.GlobalAveragePooling2D(name="pool")(x)
+    x = layers.Dense(2, use_bias=False, name="logits")(x)
+    x = layers.Activation("softmax", name="probabilities")(x)
+    model = keras.Model(image, x)
+    kernel = np.array([[1, -1], [-0.5, -0.5], [-1, 1]], np.float32).reshape(1, 1, 3, 2)
+    model.get_layer("features").set_weights([kernel])
+    model.get_layer("logits").set_weights([np.array([[3, -3], [-3, 3]], np.float32)])
+    return model
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_grad_cam_finds_the_object_and_another_one_for_another_class(colour_model, frozen):
+    image = np.full((32, 32, 3), 128, np.uint8)
+    image[4:12, 4:12] = (255, 0, 0)
+    image[20:28, 16:24] = (0, 0, 255)
+    colour_model.trainable = not frozen
+    red, blue = grad_cam(colour_model, np.stack([image, image]), np.array([0, 1]))
+    assert red.shape == blue.shape == (8, 8)
+    assert red[1:3, 1:3].sum() > 0.95 * red.sum()
+    assert blue[5:7, 4:6].sum() > 0.95 * blue.sum()
+    assert red.max() == blue.max() == 1
+
+
+def test_grad_cam_is_empty_where_nothing_speaks_for_the_class(colour_model):
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    image[:, 4:12, 4:12] = (255, 0, 0)
+    assert not grad_cam(colour_model, image, np.array([1])).any()
+
+
+def test_grad_cam_of_a_trained_run_is_a_map_from_0_to_1_that_depends_on_the_class(run_folder):
+    rng = np.random.default_rng(0)
+    size, classes = run_folder.run.input.size, len(run_folder.run.labels)
+    image = rng.integers(0, 256, (1, size, size, 3), dtype=np.uint8).repeat(classes, axis=0)
+    maps = grad_cam(run_folder.model(), image, np.arange(classes))
+    assert maps.shape[0] == classes
+    assert maps.min() >= 0
+    assert maps.max() <= 1
+    assert not np.array_equal(maps[0], maps[1])
+
+
+def test_an_overlay_changes_the_picture_only_where_there_is_evidence():
+    image = np.full((64, 64, 3), 150, np.uint8)
+    heat = np.zeros((8, 8), np.float32)
+    heat[1, 1] = 1
+    changed = np.abs(overlay(image, heat).astype(int) - image).sum(axis=2)
+    assert changed[8:16, 8:16].mean() > 50
+    assert changed[40:, 40:].max() == 0
+
+
+def test_a_data_set_of_two_classes_without_melanoma_is_reported(own_run):
+    """Binary data: one question, no second pair of curves."""
+
+    def binary(text: str) -> str:
+        record = json.loads(text)
+        record["melanoma"] = None
+        record["data"]["melanoma"] = ""
+        return json.dumps(record)
+
+    rewrite(own_run, "run.json", binary)
+    page = Page(render_report(RunFolder.open(own_run)))
+    assert "Malignant AUC" in page.text
+    assert "ROC curves for melanoma" not in " ".join(a.get("aria-label", "") for _, a in page.tags)
+
+
+def test_the_operating_point_on_the_roc_curve_is_the_frozen_one(run_folder):
+    test = read_answers(run_folder, "test").predictions
+    point = OperatingPoint(0.5, 0.9, 0.9, 0.9)
+    drawn = plots.roc_curves({"test": test}, "melanoma", point)
+    positive, called_at = test.positive("melanoma"), test.scores("melanoma") >= 0.5
+    assert f"sensitivity {called_at[positive].mean():.3f}" in drawn.alt
+    assert f"specificity {(~called_at[~positive]).mean():.3f}" in drawn.alt
