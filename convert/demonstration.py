@@ -72,6 +72,10 @@ def demonstrate(out: Path, *, seed: int = 0, overwrite: bool = False) -> Demonst
     config = TrainConfig(**{**vars(CONFIG), "seed": seed})
     run = train(read_data(out / "data"), config, out / "run")
 
+    from train.report import write_report
+
+    write_report(run, robustness=False)
+
     progress.say("3 of 4: converting, and judging every variant against the Keras model")
     options = Options(name="dermedge-demo", seed=seed, bootstrap=config.bootstrap)
     conversion = convert(run, out / "bundle", options)

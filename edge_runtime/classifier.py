@@ -21,13 +21,12 @@ from edge_runtime import backends
 from edge_runtime.bundle import Bundle
 from edge_runtime.decision import decide
 from edge_runtime.errors import (
-    BackendNotInstalledError,
     ImageError,
     ModelMismatchError,
     SelfTestError,
     UsageError,
-    VariantError,
 )
+from edge_runtime.formats import wrong_suffix
 from edge_runtime.image import (
     MAX_PIXELS,
     Decoded,
@@ -35,11 +34,11 @@ from edge_runtime.image import (
     decode_array,
     decode_image,
     read,
-    wrong_suffix,
 )
 from edge_runtime.manifest import Variant
 from edge_runtime.preprocess import to_input
 from edge_runtime.result import Failure, ModelId, Quality, Result, Timing
+from edge_runtime.selection import choose_variant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -96,7 +95,7 @@ class Classifier:
         if max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels}, expected 1 or more.")
         opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
-        chosen, kind = _choose(opened, variant, backend)
+        chosen, kind = choose_variant(opened, variant, backend)
         classifier = cls(
             opened, chosen, kind, threads=threads or backends.usable_cores(), max_pixels=max_pixels
         )
@@ -273,31 +272,6 @@ class Classifier:
                 "use another variant, or convert the run again."
             )
         return probabilities
-
-
-def _choose(
-    bundle: Bundle, variant: str | None, backend: str | None
-) -> tuple[Variant, backends.BackendKind]:
-    """The named variant, or the first passing one for which there is an interpreter."""
-    manifest = bundle.manifest
-    if variant is not None:
-        named = manifest.variant(variant)
-        return named, backends.choose(named.format, backend)
-    passing = [entry for entry in manifest.variants if entry.verdict == "pass"]
-    if not passing:
-        held = ", ".join(f"{entry.name} ({entry.verdict})" for entry in manifest.variants)
-        raise VariantError(
-            f"No variant of this bundle has passed the gate; it holds {held}. "
-            "Name one to use it all the same."
-        )
-    refusal: Exception | None = None
-    for entry in passing:
-        try:
-            return entry, backends.choose(entry.format, backend)
-        except BackendNotInstalledError as error:
-            refusal = refusal or error
-    assert refusal is not None
-    raise refusal
 
 
 def _file_of(image: object) -> str | None:

@@ -1,18 +1,8 @@
 """From a file, bytes, array or Pillow image to upright RGB pixels, or a refusal that says why.
 
 The format is decided by the first bytes, never by the name. Size limits are decided from the
-header, before any pixel is decoded. Everything becomes 8-bit RGB by this rule:
-
-    grey, black-and-white   the grey value in all three channels
-    palette                 the palette's colours
-    16-bit grey             value / 257, rounded to nearest (65535 becomes 255)
-    16-bit RGB              the high byte (that is how Pillow decodes it)
-    CMYK, YCbCr, LAB        Pillow's conversion; colour profiles are not applied
-    alpha, transparency     laid over black, as the dark surround of a dermatoscope would be
-    32-bit, float pixels    refused, as their range is not known; but whole numbers with a maximum
-                            of 256 to 65535 are 16-bit grey (as older Pillows read such PNGs)
-    EXIF orientation        applied
-    several frames          the first one
+header, before any pixel is decoded. What colours become is said in `edge_runtime.colour`; EXIF
+orientation is applied, and of several frames the first one is taken.
 """
 
 from __future__ import annotations
@@ -29,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_runtime.colour import to_rgb
 from edge_runtime.errors import (
     ImageDamagedError,
     ImageFormatError,
     ImageNotFoundError,
     ImageTooLargeError,
 )
+from edge_runtime.formats import FORMATS, content_kind, sniff
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,32 +38,6 @@ MAX_PIXELS = 50_000_000
 MAX_BYTES = 256 * 1024 * 1024
 """Files with more bytes are refused; 50 million RGB pixels take 150 million bytes uncompressed."""
 
-
-@dataclass(frozen=True)
-class Format:
-    """One supported file format.
-
-    Attributes:
-        suffixes: endings of file names that announce it.
-        plugin, reader: Pillow's module and class for it.
-    """
-
-    suffixes: tuple[str, ...]
-    plugin: str
-    reader: str
-
-
-FORMATS = {
-    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JpegImagePlugin", "JpegImageFile"),
-    "PNG": Format((".png", ".apng"), "PngImagePlugin", "PngImageFile"),
-    "BMP": Format((".bmp", ".dib"), "BmpImagePlugin", "BmpImageFile"),
-    "TIFF": Format((".tif", ".tiff"), "TiffImagePlugin", "TiffImageFile"),
-    "WebP": Format((".webp",), "WebPImagePlugin", "WebPImageFile"),
-}
-"""The formats that are read."""
-
-SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
-"""The endings by which a folder is searched for images."""
 
 _ORIENTATION_TAG = 0x0112
 
@@ -152,7 +118,7 @@ def decode(
     file_format = sniff(content)
     if file_format is None:
         raise ImageFormatError(
-            f"{name} is {_content_kind(content)}, expected a JPEG, PNG, BMP, TIFF or WebP image; "
+            f"{name} is {content_kind(content)}, expected a JPEG, PNG, BMP, TIFF or WebP image; "
             "save it as one of these."
         )
     from PIL.Image import DecompressionBombError
@@ -223,58 +189,6 @@ def decode_array(array: NDArray[Any], *, name: str = "array") -> Decoded:
     return Decoded(image, image.width, image.height, "array")
 
 
-def sniff(content: bytes) -> str | None:
-    """The image format that the first bytes announce (a key of `FORMATS`), or None."""
-    if content.startswith(b"\xff\xd8\xff"):
-        return "JPEG"
-    if content.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "PNG"
-    if content.startswith(b"BM"):
-        return "BMP"
-    if content.startswith((b"II*\0", b"MM\0*")):
-        return "TIFF"
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return "WebP"
-    return None
-
-
-def wrong_suffix(name: str, file_format: str) -> bool:
-    """Whether the ending of ``name`` announces another format than the one found."""
-    suffix = os.path.splitext(name)[1].lower()
-    return bool(suffix) and file_format in FORMATS and suffix not in FORMATS[file_format].suffixes
-
-
-def to_rgb(image: Image, *, name: str = "image") -> Image:
-    """Turn any mode into RGB by the rule at the top of this module.
-
-    Raises:
-        ImageFormatError: 32-bit integer or float pixels outside 0 to 65535 or of unknown range.
-    """
-    from PIL import Image as pillow
-
-    mode = image.mode
-    if mode == "RGB" and "transparency" not in image.info:
-        return image
-    if mode.startswith("I"):
-        values: NDArray[Any] = np.asarray(image)
-        if mode == "I" and not (values.min() >= 0 and 256 <= values.max() <= 65535):
-            raise ImageFormatError(
-                f"{name} has 32-bit pixels from {values.min()} to {values.max()}, expected 8 or 16 "
-                "bits a channel; save it as 8-bit RGB."
-            )
-        grey = (values.astype(np.uint32) + 128) // 257
-        return pillow.fromarray(grey.astype(np.uint8)).convert("RGB")
-    if mode == "F":
-        raise ImageFormatError(
-            f"{name} has floating-point pixels, whose range is not known; save it as 8-bit RGB."
-        )
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
-        opaque = image.convert("RGBA")
-        black = pillow.new("RGBA", opaque.size, (0, 0, 0, 255))
-        return pillow.alpha_composite(black, opaque).convert("RGB")
-    return image.convert("RGB")
-
-
 def _open(file_format: str, content: bytes) -> Image:
     """Parse the header only. Pillow's ``Image.open`` would import plugins that are not needed."""
     known = FORMATS[file_format]
@@ -307,24 +221,3 @@ def _damaged(name: str, file_format: str, error: BaseException) -> ImageDamagedE
         f"{name} is a {what} {file_format} image ({text or type(error).__name__}); "
         "copy it again from its source."
     )
-
-
-def _content_kind(content: bytes) -> str:
-    """What a file without an image signature seems to be, for the error message."""
-    signatures = {
-        b"GIF8": "a GIF", b"%PDF": "a PDF document", b"PK\x03\x04": "a ZIP archive",
-        b"\x1f\x8b": "a gzip archive", b"<svg": "an SVG drawing",
-    }  # fmt: skip
-    for signature, kind in signatures.items():
-        if content.startswith(signature):
-            return kind
-    if content[4:8] == b"ftyp":
-        return "an HEIF or video file"
-    if content[128:132] == b"DICM":
-        return "a DICOM file"
-    try:
-        content[:512].decode("utf-8")
-    except UnicodeDecodeError as error:
-        if len(content) <= 512 or error.start < 508:  # not merely a character cut at the end
-            return "not an image that is known here"
-    return "not an image that is known here" if b"\0" in content[:512] else "a text file"

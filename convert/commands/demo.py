@@ -85,5 +85,6 @@ def _print(demonstration: Demonstration) -> None:
                 f"malignant {answer.malignant_probability:.3f}  most probable {answer.label}"
             )
     print(f"\nbundle: {bundle}")
+    print(f"report: {demonstration.run.folder / 'report.html'}")
     print(f"next:   dermedge classify {demonstration.answers[0].file} --model {bundle}")
     print(f"        dermedge info {bundle}")

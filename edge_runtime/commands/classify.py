@@ -91,7 +91,7 @@ def find_images(paths: list[str]) -> Iterator[str]:
     Raises:
         UsageError: a folder holds no image.
     """
-    from edge_runtime.image import SUFFIXES
+    from edge_runtime.formats import SUFFIXES
 
     for path in paths:
         if not os.path.isdir(path):

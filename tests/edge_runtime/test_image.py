@@ -13,15 +13,8 @@ from edge_runtime.errors import (
     ImageDamagedError,
     ImageFormatError,
 )
-from edge_runtime.image import (
-    FORMATS,
-    SUFFIXES,
-    decode,
-    decode_array,
-    decode_image,
-    sniff,
-    wrong_suffix,
-)
+from edge_runtime.formats import FORMATS, SUFFIXES, sniff, wrong_suffix
+from edge_runtime.image import decode, decode_array, decode_image
 from tests.edge_runtime.making import (
     assert_one_sentence,
     blocks,

@@ -19,7 +19,8 @@ from edge_runtime.errors import (
     ImageNotFoundError,
     ImageTooLargeError,
 )
-from edge_runtime.image import FORMATS, MAX_BYTES, MAX_PIXELS, Decoded, decode, read, sniff
+from edge_runtime.formats import FORMATS, sniff
+from edge_runtime.image import MAX_BYTES, MAX_PIXELS, Decoded, decode, read
 from tests.edge_runtime.making import assert_one_sentence, encode, header_only, noise
 
 RGB = noise()

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ClassError, DataNotFoundError, MissingImagesError, TableError
-from edge_runtime.image import SUFFIXES
+from edge_runtime.formats import SUFFIXES
 from edge_runtime.manifest import Label
 from train.data.description import Description, describe
 

@@ -1,0 +1,54 @@
+"""Every kind of pixel becomes 8-bit RGB, by this rule:
+
+grey, black-and-white   the grey value in all three channels
+palette                 the palette's colours
+16-bit grey             value / 257, rounded to nearest (65535 becomes 255)
+16-bit RGB              the high byte (that is how Pillow decodes it)
+CMYK, YCbCr, LAB        Pillow's conversion; colour profiles are not applied
+alpha, transparency     laid over black, as the dark surround of a dermatoscope would be
+32-bit, float pixels    refused, as their range is not known; but whole numbers with a maximum
+                        of 256 to 65535 are 16-bit grey (as older Pillows read such PNGs)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_runtime.errors import ImageFormatError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+
+def to_rgb(image: Image, *, name: str = "image") -> Image:
+    """Turn any mode into RGB by the rule at the top of this module.
+
+    Raises:
+        ImageFormatError: 32-bit integer or float pixels outside 0 to 65535 or of unknown range.
+    """
+    from PIL import Image as pillow
+
+    mode = image.mode
+    if mode == "RGB" and "transparency" not in image.info:
+        return image
+    if mode.startswith("I"):
+        values: NDArray[Any] = np.asarray(image)
+        if mode == "I" and not (values.min() >= 0 and 256 <= values.max() <= 65535):
+            raise ImageFormatError(
+                f"{name} has 32-bit pixels from {values.min()} to {values.max()}, expected 8 or 16 "
+                "bits a channel; save it as 8-bit RGB."
+            )
+        grey = (values.astype(np.uint32) + 128) // 257
+        return pillow.fromarray(grey.astype(np.uint8)).convert("RGB")
+    if mode == "F":
+        raise ImageFormatError(
+            f"{name} has floating-point pixels, whose range is not known; save it as 8-bit RGB."
+        )
+    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        black = pillow.new("RGBA", opaque.size, (0, 0, 0, 255))
+        return pillow.alpha_composite(black, opaque).convert("RGB")
+    return image.convert("RGB")
