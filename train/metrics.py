@@ -122,7 +122,7 @@ def require_both(positive: NDArray[np.bool_], target: str) -> None:
         found = "no" if not positive.any() else "only"
         raise ClassError(
             f"The validation images hold {found} {target} images, so no operating point can be "
-            "chosen; add images of the missing kind."
+            "chosen; add images of the missing kind, or have a split made (--resplit)."
         )
 
 

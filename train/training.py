@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime._files import new_folder, sha256, write_text
-from edge_runtime.errors import ClassError, UsageError
+from edge_runtime.errors import UsageError
 from edge_runtime.preprocess import InputRule
 from train import backend, progress
 from train.calibration import calibrate, fold_temperature
@@ -173,17 +173,6 @@ def _truth(data: Dataset, rows: Sequence[SplitRow], index: NDArray[np.int64]) ->
         labels=data.labels,
         melanoma=data.melanoma,
     )
-
-
-def _refuse_undecidable(validation: Predictions) -> None:
-    """Say before the training, not after it, that no operating point can be chosen."""
-    for target in validation.targets:
-        if not validation.decidable(target):
-            raise ClassError(
-                f"The validation images do not hold both {target} and other images, so no "
-                "operating point can be chosen; add images of the missing kind, or remove the "
-                "split column to have a split made."
-            )
 
 
 def _counts(rows: Sequence[SplitRow]) -> dict[str, dict[str, int]]:

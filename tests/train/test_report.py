@@ -266,11 +266,12 @@ def test_names_from_files_and_tables_are_escaped(own_run, tmp_path, pictures):
 
     groups = (Subgroup(EVIL, EVIL, 60, 20, {"melanoma_auc": Metric(0.5, 0.4, 0.6)}),)
     out = write_report(
-        RunFolder.open(own_run), tmp_path / "report.html", pictures=pictures, robustness=False,
-        subgroups=groups, subgroup_notes=[EVIL],
-    )  # fmt: skip
+        RunFolder.open(own_run), tmp_path / "report.html", pictures=pictures, robustness=False
+    )
     text = out.read_text()
     assert "<script" not in text
+    grouped = render_report(RunFolder.open(own_run), subgroups=groups, subgroup_notes=[EVIL])
+    assert "<script" not in grouped
     assert text.count("&lt;script&gt;alert(1)&lt;/script&gt;") > 20
     page = Page(text)
     assert page.all("script") == []

@@ -1,0 +1,153 @@
+"""The gate run again on a finished bundle, against its own float file or against the run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from convert.checking import check
+from convert.gate.judge import Margins
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import ClassError, GateError, IntegrityError, LeakError, VariantError
+from edge_runtime.manifest import Label, Variant
+from tests.convert.sabotage import noisy_onnx, swap_model
+from train.data.table import Dataset, read_data
+from train.run import RunFolder
+
+# The test part holds 48 melanoma lesions: enough for 0.1, too few for the usual 0.05.
+WIDE = Margins(auc=0.02, sensitivity=0.1)
+
+
+def judged(
+    bundle: Path, data: Dataset, *names: str, split: str = "test",
+    reference: RunFolder | None = None, margins: Margins = WIDE,
+) -> dict[str, Variant]:  # fmt: skip
+    entries = check(
+        Bundle.open(bundle), data, split, margins, reference=reference, variants=names or None,
+        bootstrap=100,
+    )  # fmt: skip
+    return {entry.name: entry for entry in entries}
+
+
+@pytest.fixture(scope="module")
+def data(generated: Path) -> Dataset:
+    return read_data(generated)
+
+
+# On the bundle's own data
+
+
+def test_bundle_passes_on_its_own_data_and_finds_the_same_figures(
+    bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    found = judged(bundle, data, "onnx_f32", "tflite_int8", reference=run_folder)
+    for name, entry in found.items():
+        recorded = Bundle.open(bundle).manifest.variant(name)
+        assert entry.verdict == "pass"
+        assert entry.operating_points == recorded.operating_points
+        assert set(entry.metrics) == set(entry.difference) == {"test"}
+        assert "melanoma_auc" in recorded.metrics["test"]
+        for figure, metric in recorded.metrics["test"].items():
+            assert entry.metrics["test"][figure] == metric
+        for figure, metric in recorded.difference["test"].items():
+            again = entry.difference["test"][figure]
+            assert again.value == pytest.approx(metric.value, abs=1e-6)
+
+
+def test_without_a_run_the_bundles_own_float_file_is_the_reference(
+    bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    alone = judged(bundle, data)
+    assert list(alone) == [variant.name for variant in Bundle.open(bundle).manifest.variants]
+    own = alone["tflite_f32"].difference["test"]
+    assert own["largest_probability_difference"].value == 0.0
+    beside = judged(bundle, data, "tflite_int8", reference=run_folder)["tflite_int8"]
+    for figure, metric in beside.difference["test"].items():
+        again = alone["tflite_int8"].difference["test"][figure]
+        assert again.value == pytest.approx(metric.value, abs=1e-4)
+
+
+def test_too_few_melanomas_cannot_be_judged(bundle: Path, data: Dataset) -> None:
+    entry = judged(bundle, data, "onnx_f32", margins=Margins())["onnx_f32"]
+    assert entry.verdict == "cannot judge"
+    assert "melanoma lesions would decide it, here are 48" in entry.reason
+
+
+# A bundle that is not what it says
+
+
+def test_altered_model_is_refused(own_bundle: Path, data: Dataset) -> None:
+    content = bytearray((own_bundle / "tflite_int8.tflite").read_bytes())
+    content[-1] ^= 1
+    (own_bundle / "tflite_int8.tflite").write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"tflite_int8\.tflite of the bundle .* was altered"):
+        judged(own_bundle, data, "tflite_int8")
+
+
+def test_worse_model_in_its_place_fails_whatever_the_manifest_says(
+    own_bundle: Path, data: Dataset
+) -> None:
+    swap_model(own_bundle, "onnx_f32", noisy_onnx)
+    assert Bundle.open(own_bundle).manifest.variant("onnx_f32").verdict == "pass"
+    found = judged(own_bundle, data, "onnx_f32", "tflite_f16")
+    assert {name: entry.verdict for name, entry in found.items()} == {
+        "onnx_f32": "fail",
+        "tflite_f16": "pass",
+    }
+    assert found["onnx_f32"].difference["test"]["melanoma_auc"].value > 0.02
+
+
+# Data and references that do not fit
+
+
+def test_data_with_a_class_that_the_model_does_not_know_is_refused(
+    bundle: Path, data: Dataset, tmp_path: Path
+) -> None:
+    held_out = data.of_split("test")
+    for label in ("mel", "nv"):
+        (tmp_path / label).mkdir()
+        for record in [one for one in held_out if one.label == label][:4]:
+            shutil.copy(record.file, tmp_path / label)
+    (tmp_path / "nv").rename(tmp_path / "df")
+    with pytest.raises(ClassError, match="has the class 'df', which the model does not know"):
+        judged(bundle, read_data(tmp_path), "onnx_f32")
+
+
+def test_images_that_the_model_was_trained_on_are_refused(bundle: Path, data: Dataset) -> None:
+    with pytest.raises(LeakError, match="trained"):
+        judged(bundle, data, "onnx_f32", split="train")
+    disguised = data.with_records(replace(record, split=None) for record in data.records)
+    with pytest.raises(LeakError, match="trained"):
+        judged(bundle, disguised, "onnx_f32")
+
+
+def test_data_without_melanoma_is_refused(bundle: Path, data: Dataset) -> None:
+    benign = data.with_records(record for record in data.records if record.label != "mel")
+    with pytest.raises(GateError, match="hold no melanoma"):
+        judged(bundle, benign, "onnx_f32")
+
+
+def test_unknown_variant_names_those_that_the_bundle_holds(bundle: Path, data: Dataset) -> None:
+    with pytest.raises(VariantError, match="holds no variant tflite_int4; it holds tflite_int8, "):
+        judged(bundle, data, "tflite_int4")
+
+
+def test_bundle_without_a_float_file_asks_for_a_run(own_bundle: Path, data: Dataset) -> None:
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    kept = [one for one in record["variants"] if one["name"] != "tflite_f32"]
+    (own_bundle / "manifest.json").write_text(json.dumps(record | {"variants": kept}))
+    with pytest.raises(VariantError, match=r"no tflite_f32 to compare with; .* --reference"):
+        judged(own_bundle, data, "onnx_f32")
+
+
+def test_run_of_another_model_is_no_reference(
+    bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    labels = (*run_folder.run.labels, Label("df", "", False))
+    other = replace(run_folder, run=replace(run_folder.run, labels=labels))
+    with pytest.raises(ClassError, match="has other labels or another input than the bundle"):
+        judged(bundle, data, "onnx_f32", reference=other)

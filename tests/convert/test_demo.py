@@ -1,0 +1,57 @@
+"""`dermedge demo`: the main job from end to end, for real."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from convert.variants import VARIANTS
+from edge_runtime.bundle import Bundle
+
+if TYPE_CHECKING:
+    from tests.conftest import Command
+
+
+@pytest.mark.slow
+def test_demo_trains_converts_judges_and_classifies(dermedge: Command, tmp_path: Path) -> None:
+    done = dermedge("demo", "--json", cwd=tmp_path, check=0)
+    assert "Traceback" not in done.stderr
+    (line,) = done.stdout.splitlines()
+    printed = json.loads(line)
+    assert printed["generated"] is True
+    assert printed["bundle"] == "out/demo/bundle"
+
+    variants = {one["name"]: one for one in printed["variants"]}
+    assert list(variants) == list(VARIANTS)
+    for one in variants.values():
+        assert one["verdict"] == "pass", one
+        assert 0.80 < one["metrics"]["melanoma_auc"]["value"] < 0.99
+        assert one["difference"]["melanoma_auc"]["high"] < 0.01
+        assert one["median_ms"] > 0
+    manifest = Bundle.open(tmp_path / "out" / "demo" / "bundle").manifest
+    assert {variant.name for variant in manifest.variants} == set(VARIANTS)
+    assert manifest.source.generated
+    assert manifest.source.licence == "CC0-1.0"
+
+    answers = printed["classified"]
+    assert len(answers) == 3
+    for answer in answers:
+        assert (tmp_path / answer["file"]).is_file()
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-4)
+        assert answer["model"]["variant"] == "tflite_int8"
+        assert "error" not in answer
+
+    before = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*"))
+    again = dermedge("demo", cwd=tmp_path, check=2)
+    assert again.stderr.count("\n") == 1
+    assert "holds data, run, bundle already; add --overwrite" in again.stderr
+    assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*")) == before
+
+
+def test_demo_with_a_wrong_seed_writes_nothing(dermedge: Command, tmp_path: Path) -> None:
+    done = dermedge("demo", "--seed", "-1", cwd=tmp_path, check=2)
+    assert "seed is -1" in done.stderr
+    assert not list(tmp_path.rglob("*.jpg"))

@@ -1,0 +1,227 @@
+"""Fitting: the best epoch is what remains, batches repeat with their seed, nonsense is refused."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime.errors import TrainingError
+from edge_runtime.manifest import Label
+from train.config import TrainConfig
+from train.fit import Fitted, Parts, class_weights, fit
+from train.metrics import Predictions
+from train.pipeline import predictor, training_batches
+
+SIZE = 8
+LABELS = (Label("mel", "", True), Label("nv", "", False))
+COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "val_auc", "seconds"]
+
+
+def config(**changes: Any) -> TrainConfig:
+    usual = {
+        "input_size": 32, "epochs": 3, "batch_size": 16,
+        "learning_rate": 3e-3, "augmentation": 0.0, "bootstrap": 100,
+    }  # fmt: skip
+    return TrainConfig(**(usual | changes))
+
+
+EASY = config(epochs=4, augmentation=0.3, learning_rate=3e-2)
+
+
+def model() -> Any:
+    """A network of the same outline as the architectures', small enough for a second a fit."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((SIZE, SIZE, 3), name="image")
+    hidden = keras.layers.Rescaling(1 / 127.5, -1)(image)
+    hidden = keras.layers.Conv2D(16, 3, strides=2, activation="relu")(hidden)
+    hidden = keras.layers.GlobalAveragePooling2D()(hidden)
+    logits = keras.layers.Dense(2, name="logits")(hidden)
+    return keras.Model(image, keras.layers.Activation("softmax")(logits))
+
+
+def parts(*, guesses: bool = False) -> Parts:
+    """Dark and light images; the validation labels are guesses where asked for."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, 96)
+    tensors = rng.integers(0, 120, (96, SIZE, SIZE, 3)) + 100 * labels[:, None, None, None]
+    train, val = np.arange(64), np.arange(64, 96)
+    truth = rng.permutation(labels[val]) if guesses else labels[val]
+    return Parts(
+        tensors.astype(np.uint8), train, labels[train], val,
+        Predictions(np.empty((32, 0)), truth, val.astype(str), LABELS, "mel"),
+    )  # fmt: skip
+
+
+def val_loss(model: Any, these: Parts) -> float:
+    """Log loss of the validation part, by the model as it is now."""
+    answers = model.predict(these.tensors[these.val].astype(np.float32), verbose=0)
+    right = answers[np.arange(len(answers)), these.val_truth.truth].astype(np.float64)
+    return float(-np.log(right).mean())
+
+
+# What a fit leaves
+
+
+@pytest.fixture(scope="module")
+def learnt() -> tuple[Any, Parts, Fitted]:
+    fitted_model, these = model(), parts()
+    return fitted_model, these, fit(fitted_model, these, EASY)
+
+
+def test_loss_goes_down_and_an_easy_task_is_learnt(learnt: tuple[Any, Parts, Fitted]) -> None:
+    fitted_model, these, fitted = learnt
+    assert fitted.history[-1]["loss"] < 0.5 * fitted.history[0]["loss"]
+    assert fitted.history[fitted.best_epoch - 1]["val_accuracy"] > 0.9
+    assert val_loss(fitted_model, these) < 0.3
+
+
+def test_history_has_one_row_an_epoch_with_the_same_columns(
+    learnt: tuple[Any, Parts, Fitted],
+) -> None:
+    history = learnt[2].history
+    assert [row["epoch"] for row in history] == [1, 2, 3, 4]
+    for row in history:
+        assert list(row) == COLUMNS
+        assert all(math.isfinite(value) for value in row.values())
+
+
+def test_model_ends_with_the_weights_of_its_best_epoch_not_of_its_last() -> None:
+    fitted_model, these = model(), parts(guesses=True)  # the surer it gets, the worse it does
+    fitted = fit(fitted_model, these, config(epochs=5, learning_rate=1e-2))
+    losses = [row["val_loss"] for row in fitted.history]
+    assert fitted.best_epoch == 1 + int(np.argmin(losses))
+    assert losses[-1] > 1.05 * min(losses)
+    assert val_loss(fitted_model, these) == pytest.approx(min(losses), abs=1e-5)
+
+
+def test_validation_figures_are_those_of_the_labels(learnt: tuple[Any, Parts, Fitted]) -> None:
+    from sklearn.metrics import roc_auc_score
+
+    fitted_model, these, fitted = learnt
+    answers = predictor(fitted_model)(these.tensors, these.val)
+    best = fitted.history[fitted.best_epoch - 1]
+    truth = these.val_truth.truth
+    assert best["val_accuracy"] == (answers.argmax(axis=1) == truth).mean()
+    assert best["val_auc"] == pytest.approx(roc_auc_score(truth == 0, answers[:, 0]))
+
+
+def test_same_seed_trains_the_same_model(learnt: tuple[Any, Parts, Fitted]) -> None:
+    again = fit(model(), parts(), EASY)
+    for one, other in zip(learnt[2].history, again.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-3)
+        assert one["val_loss"] == pytest.approx(other["val_loss"], rel=1e-3)
+
+
+def test_absurd_learning_rate_ends_in_a_sentence_or_in_numbers() -> None:
+    said, history = "", ()
+    try:
+        history = fit(model(), parts(), config(learning_rate=10.0, warmup_epochs=0)).history
+    except TrainingError as error:
+        said = str(error)
+    finite = [all(math.isfinite(value) for value in row.values()) for row in history]
+    assert finite == [True] * 3 or "lower --learning-rate (it is 10)" in said
+
+
+def test_loss_that_is_no_number_stops_the_training_at_once() -> None:
+    broken, these = model(), parts()
+    kernel, bias = broken.get_layer("logits").get_weights()
+    broken.get_layer("logits").set_weights([kernel * np.nan, bias])
+    with pytest.raises(
+        TrainingError, match=r"^The loss is nan in epoch 1, step 1; lower --learning-rate \(it is"
+    ):
+        fit(broken, these, config())
+
+
+# Class weights
+
+
+@pytest.mark.parametrize(
+    ("power", "expected"),
+    [
+        (0.0, [1, 1]),
+        (0.5, [0.845299, 1.464102]),  # 1/sqrt(3) and 1, over their mean of (3/sqrt(3) + 1) / 4
+        (1.0, [2 / 3, 2]),  # 1/3 and 1, over their mean of (3/3 + 1) / 4
+    ],
+)
+def test_class_weights_are_inverse_frequencies_to_a_power(
+    power: float, expected: list[float]
+) -> None:
+    labels = np.array([0, 1, 0, 0])
+    weights = class_weights(labels, 2, power)
+    assert weights.tolist() == pytest.approx(expected, rel=1e-5)
+    assert weights[labels].mean() == pytest.approx(1.0)
+    assert weights.dtype == np.float32
+
+
+def test_weight_one_gives_every_class_the_same_sum() -> None:
+    labels = np.array([0] * 7 + [1] * 2 + [2])
+    weights = class_weights(labels, 3, 1.0)
+    assert np.bincount(labels, weights[labels]) == pytest.approx([10 / 3] * 3)
+
+
+def test_class_without_images_has_a_finite_weight() -> None:
+    assert np.isfinite(class_weights(np.array([0, 0, 2]), 4, 1.0)).all()
+
+
+def test_weights_reach_the_loss() -> None:
+    these, labels = parts(), np.zeros(64, np.int64)
+    labels[:4] = 1  # images that are all alike: what can be learnt is how much a class counts
+    same = np.full_like(these.tensors, 128)
+    alike = Parts(same, these.train, labels, these.val, these.val_truth)
+    fitted = fit(model(), alike, config(epochs=8, class_weighting=1.0, learning_rate=0.1))
+    half = math.log(2)  # the entropy of two classes that count alike; unweighted, it were 0.23
+    assert np.mean([row["loss"] for row in fitted.history[-4:]]) == pytest.approx(half, rel=0.15)
+
+
+# Batches
+
+
+def batches(
+    amount: float = 0.0, epoch: int = 0, seed: int = 0
+) -> list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]]:
+    """One epoch over every other one of 20 images, each of which is grey like its number."""
+    tensors = np.broadcast_to(
+        np.arange(20, dtype=np.uint8)[:, None, None, None], (20, SIZE, SIZE, 3)
+    )
+    rows = np.arange(0, 20, 2)
+    made = training_batches(
+        tensors, rows, rows + 100, rows.astype(np.float32) / 10, batch_size=4, seed=seed,
+        amount=amount, epoch=epoch,
+    )  # fmt: skip
+    return [tuple(part.numpy() for part in batch) for batch in made]
+
+
+def test_epoch_shows_every_row_once_with_its_label_and_weight() -> None:
+    made = batches()
+    assert [len(labels) for _, labels, _ in made] == [4, 4, 2]
+    images, labels, weights = (np.concatenate(part) for part in zip(*made, strict=True))
+    assert sorted(images[:, 0, 0, 0]) == list(range(0, 20, 2))
+    np.testing.assert_array_equal(labels, images[:, 0, 0, 0] + 100)
+    np.testing.assert_allclose(weights, images[:, 0, 0, 0] / 10, rtol=1e-6)
+    assert images.dtype == np.float32
+
+
+def test_same_seed_and_epoch_give_the_same_batches_and_others_give_others() -> None:
+    first, again = batches(1.0, epoch=2, seed=3), batches(1.0, epoch=2, seed=3)
+    for one, other in zip(first, again, strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+    for other in (batches(1.0, epoch=3, seed=3), batches(1.0, epoch=2, seed=4)):
+        assert [labels.tolist() for _, labels, _ in other] != [
+            labels.tolist() for _, labels, _ in first
+        ]
+
+
+def test_images_of_two_steps_are_augmented_unlike() -> None:
+    same = np.full((8, SIZE, SIZE, 3), 128, np.uint8)
+    ones = np.ones(8, np.float32)
+    made = training_batches(
+        same, np.arange(8), np.zeros(8, np.int64), ones, batch_size=4, seed=0, amount=1.0, epoch=0
+    )
+    first, second = (images.numpy() for images, _, _ in made)
+    assert np.abs(first - second).max() > 1
