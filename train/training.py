@@ -75,7 +75,6 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
     truth = {name: _truth(data, rows, parts[name]) for name in SPLITS}
     for target in truth["val"].targets:
         require_both(truth["val"].positive(target), target)  # now, and not after hours of training
-    _refuse_undecidable(truth["val"])
     with progress.bar("preprocessing") as update:
         tensors = load_tensors(files, digests, rule, update)
     progress.say(
