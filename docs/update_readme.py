@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ MARKED = re.compile(r"<!-- demo -->.*?<!-- /demo -->", re.DOTALL)
 def main() -> None:
     """Run the demo as a newcomer would, and quote what it prints."""
     command = ["dermedge", "demo", "--out", "out/demo", "--overwrite"]
-    program = str(Path(sys.executable).parent / command[0])
+    program = os.path.relpath(Path(sys.executable).parent / command[0], README.parent)
     done = subprocess.run(
         [program, *command[1:]], cwd=README.parent, text=True, stdout=subprocess.PIPE, check=True
     )

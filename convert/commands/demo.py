@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,5 +88,6 @@ def _print(demonstration: Demonstration) -> None:
             )
     print(f"\nbundle: {bundle}")
     print(f"report: {demonstration.run.folder / 'report.html'}")
-    print(f"next:   dermedge classify {demonstration.answers[0].file} --model {bundle}")
-    print(f"        dermedge info {bundle}")
+    command = "dermedge" if shutil.which("dermedge") else sys.argv[0]
+    print(f"next:   {command} classify {demonstration.answers[0].file} --model {bundle}")
+    print(f"        {command} info {bundle}")
