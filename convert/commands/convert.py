@@ -57,7 +57,7 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Convert and print the table; status 1 when a variant is not in the bundle."""
+    """Convert and print the table; status 1 unless every variant passes."""
     from convert.conversion import JUDGED_ON, convert
     from convert.gate.judge import Margins
     from convert.outcome import Options
@@ -87,7 +87,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         report = {
             "bundle": bundle,
-            "variants": [variant_json(entry, JUDGED_ON) for entry in entries],
+            "variants": [
+                {**variant_json(one.entry, JUDGED_ON), "in_bundle": one.kept}
+                for one in judged
+                if one.entry is not None
+            ],
             "left_out": [{"name": one.kind.name, "reason": one.reason} for one in left_out],
         }
         print(json.dumps(report, ensure_ascii=False))

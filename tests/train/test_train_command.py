@@ -21,7 +21,10 @@ from train.synthetic import write_dataset
 if TYPE_CHECKING:
     from tests.conftest import Command
 
-QUICK = ["--arch", "plain_cnn", "--input-size", "32", "--epochs", "1", "--bootstrap", "100"]
+QUICK = [
+    "--arch", "plain_cnn", "--input-size", "32", "--epochs", "1", "--bootstrap", "100",
+    "--no-report",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

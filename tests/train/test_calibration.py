@@ -1,0 +1,73 @@
+"""The temperature: fitted, kept only where it helps for certain, folded into the last layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edge_runtime.errors import TrainingError
+from edge_runtime.manifest import Label
+from train import backend
+from train.calibration import calibrate, fold_temperature
+from train.metrics import Predictions
+
+LABELS = tuple(Label(code, code, code == "mel") for code in ("bkl", "mel", "nv"))
+IMAGES, LESIONS = 900, 600
+
+
+def softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def answers(sharpness: float) -> Predictions:
+    """A model that is calibrated at sharpness 1, overconfident above, too cautious below."""
+    rng = np.random.default_rng(3)
+    logits = rng.normal(0, 2, (IMAGES, len(LABELS)))
+    drawn = rng.random((IMAGES, 1))
+    truth = (softmax(logits).cumsum(axis=1) > drawn).argmax(axis=1)
+    groups = np.array([f"lesion {index % LESIONS}" for index in range(IMAGES)])
+    probabilities = softmax(logits * sharpness).astype(np.float32)
+    return Predictions(probabilities, truth, groups, LABELS, "mel")
+
+
+@pytest.mark.parametrize("sharpness", [2.0, 0.5])
+def test_temperature_of_a_miscalibrated_model_is_found_and_kept(sharpness: float):
+    found = calibrate(answers(sharpness), bootstrap=50, seed=0)
+    assert found.kept
+    assert found.temperature == pytest.approx(sharpness, rel=0.12)
+    assert found.loss_after < found.loss_before
+    assert 0 < found.gain_low < found.gain_high
+    assert "folded" in found.reason
+
+
+def test_calibrated_model_is_left_alone():
+    found = calibrate(answers(1.0), bootstrap=50, seed=0)
+    assert not found.kept
+    assert found.temperature == pytest.approx(1, rel=0.12)
+    assert found.gain_low <= 0
+    assert "left out" in found.reason
+
+
+def test_folded_temperature_divides_the_logits_and_keeps_the_order_of_the_classes():
+    backend.prepare()
+    from train.architectures import build
+
+    model = build("plain_cnn", input_size=32, classes=3).model
+    images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
+    before = np.asarray(model(images, training=False), np.float64)
+    fold_temperature(model, 2.5)
+    after = np.asarray(model(images, training=False), np.float64)
+    assert after == pytest.approx(softmax(np.log(before) / 2.5), abs=1e-6)
+    assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
+    assert after.max() < before.max()
+
+
+def test_model_without_a_layer_for_the_temperature_is_refused():
+    backend.prepare()
+    import keras
+
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, name="other")])
+    with pytest.raises(TrainingError, match='no dense layer "logits"'):
+        fold_temperature(model, 2.0)
