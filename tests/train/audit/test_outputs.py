@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import csv
+import shutil
+
+import pytest
+from PIL import Image
+
+from edge_runtime.errors import ClassError
+from train.data.table import read_data
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def faulty(folders, draw):
+    """The clean folders with a conflict, an exact copy and a changed copy across the split."""
+    shutil.copy(folders / "Train/mel/00.jpg", folders / "Train/nv/conflict.jpg")
+    shutil.copy(folders / "Train/mel/01.jpg", folders / "Train/mel/copy.jpg")
+    draw(2).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders / "Test/mel/leak.jpg")
+    (folders / "Train/mel/broken.jpg").write_text("no image")
+    return folders
+
+
+def test_fixed_table_is_clean_and_nothing_is_lost_from_sight(faulty, tmp_path, run_audit):
+    out = tmp_path / "fixed.csv"
+    status, found = run_audit(faulty, "--fix", out)
+    assert status == 1
+    assert (found["label_conflicts"], found["split_leaks"]) == (1, 1)
+    kept, aside = rows_of(out), rows_of(tmp_path / "fixed.set-aside.csv")
+    assert len(kept) + len(aside) == found["images"]
+    reasons = {row["file"].split("data/")[1]: row["reason"] for row in aside}
+    assert set(reasons) == {
+        "Train/mel/00.jpg", "Train/nv/conflict.jpg", "Train/mel/copy.jpg", "Train/mel/broken.jpg",
+    }  # fmt: skip
+    assert reasons["Train/mel/00.jpg"] == "one picture under the labels mel, nv"
+    assert reasons["Train/mel/copy.jpg"] == "the same file as Train/mel/01.jpg"
+    assert reasons["Train/mel/broken.jpg"].startswith("cannot be read")
+    by_file = {row["file"].split("data/")[1]: row for row in kept}
+    assert by_file["Test/mel/leak.jpg"]["lesion_id"] == by_file["Train/mel/02.jpg"]["lesion_id"]
+    assert {row["split"] for row in kept} == {"train", "val", "test"}
+
+    status, again = run_audit(out)
+    assert status == 0
+    assert again["images"] == len(kept)
+    assert again["unreadable"] == []
+
+
+def test_split_without_a_leak_is_kept(folders, tmp_path, run_audit):
+    out = tmp_path / "fixed.csv"
+    run_audit(folders, "--fix", out)
+    test = {row["image_id"] for row in rows_of(out) if row["split"] == "test"}
+    assert test == {r.image_id for r in read_data(folders).records if r.split == "test"}
+
+
+def test_fix_refuses_classes_that_do_not_meet_and_says_how_to_map(
+    folders, tmp_path, run_audit, draw
+):
+    for label, seed in (("melanoma", 90), ("lentigo", 91), ("nv", 92)):
+        folder = tmp_path / "other" / label
+        folder.mkdir(parents=True)
+        draw(seed).save(folder / "a.png")
+    (tmp_path / "other" / "dataset.toml").write_text(
+        'name = "other"\nmalignant = ["melanoma"]\nmelanoma = "melanoma"\n'
+        '[names]\nmelanoma = "melanoma"\n'
+    )
+    out = tmp_path / "merged.csv"
+    call = (tmp_path / "other", folders, "--fix", out)
+    with pytest.raises(ClassError, match="data has the class mel, which other does not have"):
+        run_audit(*call)
+    assert not out.exists()
+    with pytest.raises(ClassError, match='--map "mel=melanoma"'):
+        run_audit(*call)
+    status, _ = run_audit(*call, "--map", "mel=melanoma")
+    assert status == 0
+    merged = rows_of(out)
+    assert {row["dx"] for row in merged} == {"melanoma", "nv"}  # one lentigo cannot be split
+    assert {row["data_set"] for row in merged} == {"data", "other"}
+
+
+def test_sheet_shows_pictures_and_needs_no_network(faulty, tmp_path, run_audit):
+    sheet = tmp_path / "sheet.html"
+    run_audit(faulty, "--html", sheet)
+    page = sheet.read_text(encoding="utf-8")
+    assert "Labels that contradict each other" in page
+    assert page.index("Labels that contradict") < page.index("On both sides of a split")
+    assert page.count("data:image/jpeg;base64,") >= 5
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "<script" not in page
+    assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_sheet_without_pictures_holds_none(faulty, tmp_path, run_audit):
+    sheet = tmp_path / "sheet.html"
+    run_audit(faulty, "--html", sheet, "--no-pictures")
+    page = sheet.read_text(encoding="utf-8")
+    assert "data:image" not in page
+    assert "Train/nv/conflict.jpg" in page
+
+
+def test_names_are_escaped_in_the_sheet(folders, tmp_path, run_audit):
+    evil = "<img src=x onerror=alert(1)>.jpg"
+    shutil.copy(folders / "Train/mel/00.jpg", folders / "Train/nv" / evil)
+    sheet = tmp_path / "sheet.html"
+    run_audit(folders, "--html", sheet)
+    page = sheet.read_text(encoding="utf-8")
+    assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;.jpg" in page

@@ -1,0 +1,163 @@
+"""The audit as a table for people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from train.audit import settings
+from train.audit.auditing import Audit, classes_by_side, sizes
+from train.audit.findings import Group, Overlap
+from train.audit.pictures import ODDITIES
+from train.data.table import SPLITS
+
+_SHOWN = 5
+_SIZES = 4
+
+
+def text(found: Audit) -> str:
+    """What `dermedge audit` prints."""
+    parts = [_summary(found)]
+    findings = found.findings
+    for title, groups in (
+        ("One picture under labels that contradict each other", findings.conflicts),
+        ("On several sides of a split", findings.leaks),
+        ("One lesion under several labels", findings.lesion_conflicts),
+    ):
+        if groups:
+            parts.append(_groups(found, title, groups))
+    if findings.overlaps:
+        lines = [f"  {line}" for overlap in findings.overlaps for line in overlap_lines(overlap)]
+        parts.append("\n".join(["Shared between data sets", *lines]))
+    parts += [_files(found), _classes(found), _shortcuts(found)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def counts(found: Audit) -> list[tuple[str, int, str]]:
+    """What to say first: what, how many, and a few words."""
+    findings = found.findings
+    kinds = Counter(group.kind for group in findings.duplicates)
+    extra = len(found.items) - found.distinct
+    weaker = sum(
+        group.kind == "near" and group.detail < settings.SAME_DETAIL_IN_LESION
+        for group in findings.duplicates
+    )
+    perhaps = f" ({weaker} of them perhaps second photographs of one lesion)" if weaker else ""
+    leaking = Counter(group.kind for group in findings.leaks)
+    known = any(item.record.lesion_id for item in found.items)
+    lesions = "keep each on one side of a split" if known else "no lesion ids are given"
+    return [
+        ("images", len(found.items), f"{found.distinct} different files"),
+        ("unreadable", len(found.unreadable), "cannot be decoded"),
+        ("label conflicts", len(findings.conflicts), "groups of one picture, labels contradict"),
+        ("split leaks", len(findings.leaks),
+         f"groups on several sides: {leaking['exact'] + leaking['near']} of one picture, "
+         f"{leaking['lesion']} of one lesion"),
+        ("duplicates", len(findings.duplicates),
+         f"groups: {kinds['exact']} exact, {kinds['near']} near{perhaps}; {extra} superfluous "
+         "exact copies"),
+        ("lesions with several photographs", findings.lesions, lesions),
+    ]  # fmt: skip
+
+
+def overlap_lines(overlap: Overlap) -> list[str]:
+    """How much two data sets share, in words."""
+    lines = [f"{overlap.names[0]} and {overlap.names[1]}: {overlap.pictures} pictures"]
+    for name, images, by_side in zip(overlap.names, overlap.images, overlap.sides, strict=True):
+        where = ", ".join(f"{count} in {side}" for side, count in by_side.items())
+        lines.append(f"  {images} different files of {name} ({where})")
+    return lines
+
+
+def _summary(found: Audit) -> str:
+    from tabulate import tabulate
+
+    table = tabulate(counts(found), tablefmt="plain", colalign=("left", "right", "left"))
+    names = ", ".join(source.name for source in found.sources)
+    verdict = (
+        "No labels conflict and no split leaks."
+        if found.clean
+        else "Do not train or quote figures on this before it is put right (see --fix)."
+    )
+    remarks = [f"{source.name}: {remark}" for source in found.sources for remark in source.remarks]
+    return "\n".join([f"Audit of {names}", table, verdict, *remarks])
+
+
+def _groups(found: Audit, title: str, groups: tuple[Group, ...]) -> str:
+    lines = [f"{title} ({len(groups)})"]
+    for group in groups[:_SHOWN]:
+        lines.append(f"  {group.kind}")
+        for member in group.members[:_SHOWN]:
+            item = found.items[member]
+            lines.append(f"    {found.shown(member)}  [{item.record.label}, {item.side}]")
+        if len(group.members) > _SHOWN:
+            lines.append(f"    ... and {len(group.members) - _SHOWN} more")
+    if len(groups) > _SHOWN:
+        lines.append(f"  ... and {len(groups) - _SHOWN} more groups: see --html or --json")
+    return "\n".join(lines)
+
+
+def _files(found: Audit) -> str:
+    lines = []
+    for index in found.unreadable[:_SHOWN]:
+        lines.append(f"  unreadable: {found.shown(index)}: {found.facts[index].problem}")
+    if len(found.unreadable) > _SHOWN:
+        lines.append(f"  ... and {len(found.unreadable) - _SHOWN} more that cannot be read")
+    for name, indices in found.odd.items():
+        lines.append(
+            f"  {name}: {len(indices)} ({ODDITIES[name]}), first: {found.shown(indices[0])}"
+        )
+    for source in found.sources:
+        if source.missing:
+            lines.append(f"  {source.name}: {len(source.missing)} ids without a file")
+        if source.strays:
+            lines.append(
+                f"  {source.name}: {len(source.strays)} files beside the images that are not used, "
+                f"first: {source.strays[0]}"
+            )
+    return "\n".join(["Files", *lines]) if lines else ""
+
+
+def _classes(found: Audit) -> str:
+    from tabulate import tabulate
+
+    blocks = []
+    for source in found.sources:
+        classes = classes_by_side(found, source)
+        sides = sorted({side for by_side in classes.values() for side in by_side}, key=side_order)
+        rows = [
+            [label, *(by_side.get(side, 0) for side in sides), sum(by_side.values())]
+            for label, by_side in classes.items()
+        ]
+        table = tabulate(rows, ["class", *sides, "all"], tablefmt="simple")
+        counted = sizes(found, source)
+        shown = [f"{count} of {size}" for size, count in list(counted.items())[:_SIZES]]
+        rest = len(counted) - len(shown)
+        line = "sizes: " + ", ".join(shown) + (f" and {rest} other sizes" if rest > 0 else "")
+        blocks.append(f"{source.name}: {len(source.records)} images\n{table}\n{line}")
+    return "\n\n".join(blocks)
+
+
+def side_order(side: str) -> int:
+    """Training first, test last."""
+    return SPLITS.index(side)
+
+
+def _shortcuts(found: Audit) -> str:
+    from tabulate import tabulate
+
+    shortcuts = found.shortcuts
+    if shortcuts.together is None:
+        return f"Shortcuts: {shortcuts.reason}."
+    rows = [
+        (
+            "all together" if one is shortcuts.together else one.features[0],
+            f"{one.auc:.3f}", f"{one.low:.3f} to {one.high:.3f}", "tells" if one.tells else "",
+        )
+        for one in (shortcuts.together, *shortcuts.alone)
+    ]  # fmt: skip
+    title = (
+        f"Shortcuts: AUC for {shortcuts.target} without looking at the lesion "
+        f"({shortcuts.positives} of {shortcuts.images} images; 0.5 is chance)"
+    )
+    table = tabulate(rows, ["feature", "AUC", "95% interval", ""], disable_numparse=True)
+    return f"{title}\n{table}"

@@ -1,0 +1,109 @@
+"""`dermedge audit`: what is wrong with labelled images, before anyone trains on them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+from train.commands.data import DATA_VARIABLE
+
+SUMMARY = "Find copies, leaks, conflicting labels and shortcuts in labelled images."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the verb's arguments."""
+    parser.add_argument(
+        "data", nargs="+", metavar="DATA",
+        help="folder of class folders, folder with images/ and metadata.csv, or such a CSV; "
+        "several are compared with each other; a name alone is also looked for in "
+        f"${DATA_VARIABLE}",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print everything as one JSON object")
+    parser.add_argument("--html", type=Path, metavar="FILE",
+                        help="write a sheet that shows the pictures side by side")  # fmt: skip
+    parser.add_argument("--no-pictures", action="store_true",
+                        help="leave pictures out of the sheet")  # fmt: skip
+    parser.add_argument("--fix", type=Path, metavar="FILE.csv",
+                        help="write a table without conflicts and copies, with a split that does "
+                        "not leak; what was left out goes to FILE.set-aside.csv")  # fmt: skip
+    parser.add_argument("--map", action="append", default=[], metavar="OLD=NEW",
+                        help="rename a class, where data sets call one thing by two names; may be "
+                        "given again")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Audit and print; status 1 where labels conflict or a split leaks."""
+    from train.audit.auditing import audit_sources, to_json
+    from train.audit.sources import read_sources
+    from train.audit.text import text
+
+    mapping = dict(_pair(word) for word in arguments.map)
+    _check_outputs(arguments)
+    sources = read_sources([_named(word) for word in arguments.data], mapping)
+    if arguments.fix:
+        from train.audit.fixing import check_classes_meet, fix
+
+        check_classes_meet(sources, set(mapping.values()))
+    with _progress() as progress:
+        found = audit_sources(sources, progress)
+    if arguments.json:
+        print(json.dumps(to_json(found), ensure_ascii=False))
+    else:
+        print(text(found))
+    if arguments.fix:
+        print(fix(found, arguments.fix, arguments.seed, set(mapping.values())), file=sys.stderr)
+    if arguments.html:
+        from train.audit.sheet import write_sheet
+
+        write_sheet(found, arguments.html, pictures=not arguments.no_pictures)
+        print(f"sheet: {arguments.html}", file=sys.stderr)
+    return 0 if found.clean else 1
+
+
+def _named(word: str) -> Path:
+    path = Path(word)
+    shelf = os.environ.get(DATA_VARIABLE)
+    if shelf and not path.exists() and (Path(shelf) / path).exists():
+        return Path(shelf) / path
+    return path
+
+
+def _pair(word: str) -> tuple[str, str]:
+    old, equals, new = word.partition("=")
+    if not (old.strip() and equals and new.strip()):
+        raise UsageError(f'--map is {word!r}, expected OLD=NEW, as in --map "melanoma=mel".')
+    return old.strip(), new.strip()
+
+
+def _check_outputs(arguments: argparse.Namespace) -> None:
+    """Refuse before minutes of work what could not be written after it."""
+    if arguments.no_pictures and not arguments.html:
+        raise UsageError("--no-pictures is about the sheet; add --html FILE.")
+    if arguments.fix and arguments.fix.suffix.lower() != ".csv":
+        raise UsageError(f"--fix is {arguments.fix}, expected a name that ends in .csv.")
+    for flag, path in (("--html", arguments.html), ("--fix", arguments.fix)):
+        if path and (path.is_dir() or not path.resolve().parent.is_dir()):
+            raise UsageError(
+                f"{flag} is {path}, which is a folder or lies in none; name a file in a folder "
+                "that exists."
+            )
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int], None]]:
+    """One bar after another on standard error."""
+    from train.progress import bar
+
+    with bar("audit") as update:
+
+        def report(what: str, done: int, total: int) -> None:
+            update(done, total, what)
+
+        yield report
