@@ -57,7 +57,8 @@ def test_second_conversion_in_another_process_makes_the_same_bundle(
     assert printed["left_out"] == []
     manifest = Bundle.open(out).manifest
     for one in printed["variants"]:
-        assert set(one) == VARIANT_KEYS
+        assert set(one) == {*VARIANT_KEYS, "in_bundle"}
+        assert one["in_bundle"]
         entry = manifest.variant(one["name"])
         assert (one["file"], one["bytes"], one["sha256"]) == (entry.file, entry.bytes, entry.sha256)
         assert (one["verdict"], one["reason"]) == (entry.verdict, entry.reason)

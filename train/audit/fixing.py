@@ -10,33 +10,56 @@ import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime._files import write_text
 from edge_runtime.errors import ClassError
-from train.audit.auditing import Audit
+from train.audit.auditing import Audit, Progress, audit
 from train.audit.findings import Item
 from train.audit.sources import Source
 from train.data.description import DESCRIPTION_FILE, Description
 from train.data.split import split
 from train.data.table import SPLITS, Dataset, Record, read_data
 
+_ROUNDS = 4
+_ASIDE = ("image_id", "dx", "file", "data_set", "reason")
 _COLUMNS = ("image_id", "dx", "lesion_id", "split", "file", "data_set")
 
 
-def fix(found: Audit, path: Path, seed: int = 0, accepted: Collection[str] = ()) -> str:
-    """Write ``path`` and, beside it, what was set aside and why.
+@dataclass(frozen=True)
+class Fixed:
+    """A table in the making.
+
+    Attributes:
+        rows: of the table, by column.
+        aside: rows of what was left out, with the reason.
+        split: where the split is from, in words.
+    """
+
+    rows: list[dict[str, str]]
+    aside: list[dict[str, str]]
+    split: str
+
+
+def fix(
+    found: Audit, path: Path, seed: int = 0, accepted: Collection[str] = (),
+    progress: Progress = lambda what, done, total: None,
+) -> str:  # fmt: skip
+    """Write ``path`` and, beside it, what was set aside and why; then audit it.
 
     A split that the data brings is kept where nothing in it leaks; otherwise one is made anew by
-    `train.data.split`, by picture and lesion group and stratified by class.
+    `train.data.split`, by picture and lesion group and stratified by class. As the search for
+    copies looks at the nearest neighbours only, fewer pictures can bring a last copy to light: what
+    the second audit finds is put right too, until one finds nothing.
 
     Args:
         found: the audit.
         path: the CSV to write, the third form of `train.data.table`.
         seed: of the split.
         accepted: classes that the user has named on purpose.
+        progress: called with (what, done, total).
 
     Returns:
         a sentence on what was written.
@@ -45,6 +68,33 @@ def fix(found: Audit, path: Path, seed: int = 0, accepted: Collection[str] = ())
         ClassError: the classes of the data sets do not meet, or one is too small to be split.
     """
     check_classes_meet(found.sources, accepted)
+    aside_path = path.with_name(f"{path.stem}.set-aside.csv")
+    labels = {item.record.label for item in found.items}
+    aside: list[dict[str, str]] = []
+    described = ""
+    for _ in range(_ROUNDS):
+        fixed = _fixed(found, path, seed)
+        aside += fixed.aside
+        columns = list(dict.fromkeys([*_COLUMNS, *(key for row in fixed.rows for key in row)]))
+        _write_csv(path, columns, fixed.rows)
+        _write_csv(aside_path, _ASIDE, aside)
+        described = _ensure_readable(path, found) or described
+        found = audit([path], progress=progress)
+        if found.clean:
+            break
+    lost = sorted(labels - {row["dx"] for row in fixed.rows})
+    sides = Counter(row["split"] for row in fixed.rows)
+    parts = ", ".join(f"{sides[side]} {side}" for side in SPLITS if sides[side])
+    return (
+        f"{path}: {len(fixed.rows)} images ({parts}); the split {fixed.split}; audited again, "
+        f"{'nothing conflicts or leaks' if found.clean else 'something still conflicts or leaks'}. "
+        f"{aside_path.name}: {len(aside)} images set aside."
+        + (f" Nothing is left of the class {', '.join(lost)}." if lost else "")
+        + described
+    )
+
+
+def _fixed(found: Audit, path: Path, seed: int) -> Fixed:
     aside = _set_aside(found)
     keeps_split = _splits_hold(found, aside)
     if not keeps_split:
@@ -57,19 +107,15 @@ def fix(found: Audit, path: Path, seed: int = 0, accepted: Collection[str] = ())
         records = [replace(record, split=None) for record in records]
     data = Dataset(path, Description(path.stem, ()), (), tuple(records))
     records = list(split(data, [found.items[i].digest for i in kept], seed=seed).records)
-    made = "that the data brings is kept" if keeps_split else "is new"
-    folder = path.resolve().parent
-    origins = [found.items[index].source.name for index in kept]
-    _write_records(path, records, origins, folder)
-    aside_path = path.with_name(f"{path.name.removesuffix(path.suffix)}.set-aside.csv")
-    _write_aside(aside_path, found, aside, folder)
-    described = _ensure_readable(path, found)
-    sides = Counter(str(record.split) for record in records)
-    parts = ", ".join(f"{sides[side]} {side}" for side in ("train", "val", "test") if sides[side])
-    return (
-        f"{path}: {len(records)} images ({parts}); the split {made}. {aside_path.name}: "
-        f"{len(aside)} images set aside.{_lost(found, aside)}{described}"
-    )
+    rows = [
+        {**_row(found.items[index], record, path), **_more(record)}
+        for index, record in zip(kept, records, strict=True)
+    ]
+    left_out = [
+        {**_row(found.items[i], found.items[i].record, path), "reason": aside[i]}
+        for i in sorted(aside)
+    ]
+    return Fixed(rows, left_out, "that the data brings is kept" if keeps_split else "is new")
 
 
 def check_classes_meet(sources: tuple[Source, ...], accepted: Collection[str] = ()) -> None:
@@ -103,14 +149,6 @@ def _meant(source: Source, code: str, reference: Source) -> str | None:
     name = source.description.labels(source.codes)
     theirs = {label.name: label.code for label in reference.description.labels(reference.codes)}
     return next((theirs.get(label.name) for label in name if label.code == code), None)
-
-
-def _lost(found: Audit, aside: Collection[int]) -> str:
-    """A sentence on classes of which nothing is left."""
-    before = {item.record.label for item in found.items}
-    after = {item.record.label for i, item in enumerate(found.items) if i not in aside}
-    lost = sorted(before - after)
-    return f" Nothing is left of the class {', '.join(lost)}." if lost else ""
 
 
 def _set_aside(found: Audit) -> dict[int, str]:
@@ -179,35 +217,26 @@ def _too_few(found: Audit, aside: Collection[int]) -> dict[int, str]:
     }
 
 
-def _write_records(path: Path, records: list[Record], origins: list[str], folder: Path) -> None:
-    extras = list(dict.fromkeys(key for record in records for key in record.extra))
-    extras = [key for key in extras if key not in _COLUMNS]
-    rows: list[dict[str, object]] = [
-        {
-            **{key: record.extra.get(key, "") for key in extras},
-            "image_id": record.image_id, "dx": record.label, "lesion_id": record.lesion_id,
-            "split": record.split, "file": _relative(record.file, folder), "data_set": origin,
-        }
-        for record, origin in zip(records, origins, strict=True)
-    ]  # fmt: skip
-    _write_csv(path, [*_COLUMNS, *extras], rows)
+def _row(item: Item, record: Record, path: Path) -> dict[str, str]:
+    """The columns that dermedge knows, and where the image is from."""
+    return {
+        "image_id": record.image_id,
+        "dx": record.label,
+        "lesion_id": record.lesion_id or "",
+        "split": record.split or "",
+        "file": _relative(record.file, path.resolve().parent),
+        "data_set": record.extra.get("data_set") or item.source.name,
+    }
 
 
-def _write_aside(path: Path, found: Audit, aside: Mapping[int, str], folder: Path) -> None:
-    def row(index: int, item: Item) -> dict[str, object]:
-        return {
-            "image_id": item.record.image_id, "dx": item.record.label,
-            "file": _relative(item.record.file, folder), "data_set": item.source.name,
-            "reason": aside[index],
-        }  # fmt: skip
-
-    rows = [row(index, found.items[index]) for index in sorted(aside)]
-    _write_csv(path, ["image_id", "dx", "file", "data_set", "reason"], rows)
+def _more(record: Record) -> dict[str, str]:
+    """The other columns of the table that the image is from."""
+    return {key: value for key, value in record.extra.items() if key not in _COLUMNS}
 
 
-def _write_csv(path: Path, columns: list[str], rows: list[dict[str, object]]) -> None:
+def _write_csv(path: Path, columns: Sequence[str], rows: list[dict[str, str]]) -> None:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, lineterminator="\n")
+    writer = csv.DictWriter(buffer, columns, "", "ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_text(path, buffer.getvalue())

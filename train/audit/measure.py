@@ -37,7 +37,7 @@ class Recall:
     Attributes:
         transform: its name.
         copies, found: how many there were, and how many were paired with their own image.
-        false: wrong pairs that involve a copy or not, between different lesions.
+        false: pairs of different lesions that were called one picture, by their image ids.
         possible: pairs between different lesions that there are.
         one_lesion: pairs of different photographs of one lesion that were called one picture.
         one_lesion_possible: such pairs that there are.
@@ -46,7 +46,7 @@ class Recall:
     transform: str
     copies: int
     found: int
-    false: int
+    false: tuple[tuple[str, str], ...]
     possible: int
     one_lesion: int
     one_lesion_possible: int
@@ -102,8 +102,13 @@ def _judge(
     count = len(origin)
     sizes = np.unique([lesions[o] for o in origin], return_counts=True)[1].astype(int)
     within = int((sizes * (sizes - 1) // 2).sum())
+    false = tuple(
+        (records[min(a, b)].image_id, records[max(a, b)].image_id)
+        for a, b in pairs
+        if lesions[a] != lesions[b]
+    )
     return Recall(
-        name, images, found, sum(lesions[a] != lesions[b] for a, b in pairs),
+        name, images, found, false,
         count * (count - 1) // 2 - within, one_lesion, within - images,
     )  # fmt: skip
 
@@ -113,19 +118,20 @@ def table(answers: Sequence[Recall]) -> str:
     from tabulate import tabulate
 
     rows = [
-        [a.transform, a.copies, a.found, f"{a.found / a.copies:.3f}", a.false,
+        [a.transform, a.copies, a.found, f"{a.found / a.copies:.3f}", len(a.false),
          f"{a.one_lesion} of {a.one_lesion_possible}"]
         for a in answers
     ]  # fmt: skip
     copies, found = sum(a.copies for a in answers), sum(a.found for a in answers)
-    rows.append(["all", copies, found, f"{found / copies:.3f}", sum(a.false for a in answers), ""])
-    possible = sum(a.possible for a in answers)
-    false = sum(a.false for a in answers)
+    false, possible = sum(len(a.false) for a in answers), sum(a.possible for a in answers)
+    rows.append(["all", copies, found, f"{found / copies:.3f}", false, ""])
+    distinct = sorted({pair for a in answers for pair in a.false})
+    named = "".join(f"\n  {first} and {second}" for first, second in distinct)
     head = ["transform", "copies", "found", "recall", "false pairs", "one lesion, two photographs"]
     body = tabulate(rows, head, disable_numparse=True)
     return (
         f"{body}\n\nFalse pairs: {false} of {possible:,} pairs of different lesions "
-        f"({false / possible:.1e})."
+        f"({false / possible:.1e}).{named}"
     )
 
 

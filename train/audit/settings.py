@@ -37,7 +37,7 @@ looked for in the centre only."""
 COMPONENTS = 96
 """Length of a descriptor after principal component analysis."""
 
-NEIGHBOURS = 25
+NEIGHBOURS = 20
 """Candidates kept for each picture. Measured: 0.97 to 0.99 of the hardest copies are among the
 first 20 of 2,500 pictures."""
 
@@ -122,7 +122,7 @@ LONGEST_ASPECT = 2.5
 FOLDS, FEWEST_PER_FOLD = 5, 6
 """Parts of the cross-validation, and lesions or pictures of either kind that each needs."""
 
-TREES, LEAVES, SMALLEST_LEAF, RESAMPLES = 40, 100, 10, 200
+TREES, LEAVES, SMALLEST_LEAF, RESAMPLES = 40, 100, 10, 100
 """Trees of the random forest; at most so many leaves a tree, and no fewer images in one, so that
 it cannot learn images by heart; and resamples of the bootstrap over groups."""
 

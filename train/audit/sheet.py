@@ -16,7 +16,7 @@ from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
 from train.audit.findings import Group
 from train.audit.pictures import ODDITIES
-from train.audit.text import counts, overlap_lines, side_order
+from train.audit.text import counts, overlap_lines, side_order, telling_first
 
 GROUPS, MEMBERS = 40, 8
 """Groups shown of each kind, and images of each group; the JSON has all of them."""
@@ -178,7 +178,9 @@ def _card(found: Audit, group: Group, pictures: bool) -> Card:
     near = "same picture" if sure else "same picture, or a second photograph of the lesion"
     titles = {"exact": "same file", "near": near, "lesion": "same lesion"}
     note = f"likeness of detail {group.detail:.2f}" if group.kind == "near" else ""
-    images = tuple(_shown(found, member, pictures) for member in group.members[:MEMBERS])
+    images = tuple(
+        _shown(found, member, pictures) for member in telling_first(found, group)[:MEMBERS]
+    )
     return Card(titles[group.kind], note, images, len(group.members) - len(images))
 
 

@@ -90,9 +90,10 @@ def find_shortcuts(
         return Shortcuts(target, count, int(used.sum()), None, (), reason)
     folds = _folds(truth, groups[used], seed)
     everything = np.stack(list(values.values()), 1)
-    together = _judge(tuple(values), everything, truth, groups[used], folds, seed)
+    resamples = _resamples(groups[used], seed)
+    together = _judge(tuple(values), everything, truth, folds, resamples, seed)
     alone = [
-        _judge((name,), column[:, None], truth, groups[used], folds, seed)
+        _judge((name,), column[:, None], truth, folds, resamples, seed)
         for name, column in values.items()
     ]
     alone.sort(key=lambda shortcut: -shortcut.auc)
@@ -134,12 +135,23 @@ def _folds(
     return list(splitter.split(truth, truth, groups))
 
 
+def _resamples(groups: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+    """Rows of each resample of the bootstrap: whole groups, drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    order = np.argsort(groups, kind="stable")
+    rows = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
+    return [
+        np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
+        for _ in range(settings.RESAMPLES)
+    ]
+
+
 def _judge(
     names: tuple[str, ...],
     values: NDArray[np.float64],
     truth: NDArray[np.bool_],
-    groups: NDArray[np.int64],
     folds: list[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    resamples: list[NDArray[np.int64]],
     seed: int,
 ) -> Shortcut:
     from sklearn.ensemble import RandomForestClassifier
@@ -156,13 +168,10 @@ def _judge(
         )
         model.fit(values[training], truth[training])
         scores[held] = model.predict_proba(values[held])[:, 1]
-    rng = np.random.default_rng(seed)
-    order = np.argsort(groups, kind="stable")
-    rows = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
-    drawn = []
-    for _ in range(settings.RESAMPLES):
-        chosen = np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))])
-        if truth[chosen].any() and not truth[chosen].all():
-            drawn.append(roc_auc_score(truth[chosen], scores[chosen]))
+    drawn = [
+        roc_auc_score(truth[rows], scores[rows])
+        for rows in resamples
+        if truth[rows].any() and not truth[rows].all()
+    ]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return Shortcut(names, float(roc_auc_score(truth, scores)), float(low), float(high))

@@ -59,6 +59,18 @@ def counts(found: Audit) -> list[tuple[str, int, str]]:
     ]  # fmt: skip
 
 
+def telling_first(found: Audit, group: Group) -> list[int]:
+    """Members of a group, one of every data set, label and side before any second one."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    rank = {}
+    for member in group.members:
+        item = found.items[member]
+        kind = (item.source.name, item.record.label, item.side)
+        rank[member] = seen[kind]
+        seen[kind] += 1
+    return sorted(group.members, key=lambda member: (rank[member], member))
+
+
 def overlap_lines(overlap: Overlap) -> list[str]:
     """How much two data sets share, in words."""
     lines = [f"{overlap.names[0]} and {overlap.names[1]}: {overlap.pictures} pictures"]
@@ -86,7 +98,7 @@ def _groups(found: Audit, title: str, groups: tuple[Group, ...]) -> str:
     lines = [f"{title} ({len(groups)})"]
     for group in groups[:_SHOWN]:
         lines.append(f"  {group.kind}")
-        for member in group.members[:_SHOWN]:
+        for member in telling_first(found, group)[:_SHOWN]:
             item = found.items[member]
             lines.append(f"    {found.shown(member)}  [{item.record.label}, {item.side}]")
         if len(group.members) > _SHOWN:

@@ -58,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(text(found))
     if arguments.fix:
-        print(fix(found, arguments.fix, arguments.seed, set(mapping.values())), file=sys.stderr)
+        with _progress() as progress:
+            done = fix(found, arguments.fix, arguments.seed, set(mapping.values()), progress)
+        print(done, file=sys.stderr)
     if arguments.html:
         from train.audit.sheet import write_sheet
 

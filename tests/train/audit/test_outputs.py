@@ -110,3 +110,19 @@ def test_names_are_escaped_in_the_sheet(folders, tmp_path, run_audit):
     page = sheet.read_text(encoding="utf-8")
     assert "<img src=x" not in page
     assert "&lt;img src=x onerror=alert(1)&gt;.jpg" in page
+
+
+@pytest.mark.data
+def test_nine_class_collection_is_found_out_and_put_right(data_root, tmp_path, run_audit):
+    out = tmp_path / "nine.csv"
+    status, found = run_audit(data_root / "isic_9class", "--fix", out)
+    assert status == 1
+    assert found["images"] == 2359
+    assert found["distinct_files"] == 2200
+    assert found["label_conflicts"] >= 150
+    assert found["split_leaks"] >= 20
+    pairs = {tuple(sorted(set(group["labels"]))) for group in found["conflicting_groups"]}
+    assert ("melanoma", "seborrheic keratosis") in pairs
+    status, again = run_audit(out)
+    assert status == 0
+    assert again["label_conflicts"] == again["split_leaks"] == 0
