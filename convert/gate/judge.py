@@ -1,7 +1,8 @@
 """The rule by which a variant passes, fails, or cannot be judged.
 
 A non-inferiority test on paired answers. Two losses decide: that of the AUC, and that of the
-sensitivity at the specificity which the reference has at its own operating point.
+sensitivity at the specificity which the reference has at its own operating point, averaged over the
+neighbouring specificities (`convert.gate.band`). docs/gate.md says how often that is right.
 
     pass          the one-sided 95% bound of both losses lies inside its margin
     fail          one of the losses lies beyond its margin
@@ -10,14 +11,16 @@ sensitivity at the specificity which the reference has at its own operating poin
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.gate.statistics import Loss, auc_loss, discordant, sensitivity_loss, tango
+from convert.gate.band import Band, around, found_share, point
+from convert.gate.statistics import Discordance, Loss, auc_loss, discordance
 from edge_runtime.errors import GateError
 from edge_runtime.manifest import Metric, Verdict
 from train.metrics import Predictions
@@ -46,14 +49,74 @@ class Judgement:
     Attributes:
         verdict, reason: see the top of this module.
         difference: the variant against the reference. ``<target>_auc`` and
-            ``<target>_sensitivity`` are losses between one-sided 95% bounds; ``agreement`` is the
-            share of images with the same most probable class; the probability differences are over
-            all classes and images; ``balanced_accuracy`` is a loss.
+            ``<target>_sensitivity`` are losses between one-sided 95% bounds, and so is
+            ``<target>_sensitivity_at_threshold``, which decides nothing (`Losses`); ``agreement``
+            is the share of images with the same most probable class; the probability differences
+            are over all classes and images; ``balanced_accuracy`` is a loss.
     """
 
     verdict: Verdict
     reason: str
     difference: dict[str, Metric]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One loss beside its margin."""
+
+    name: str
+    loss: Loss
+    margin: float
+
+    @property
+    def state(self) -> Verdict:
+        """What this loss alone would give."""
+        if self.loss.high < self.margin:
+            return "pass"
+        return "fail" if self.loss.value >= self.margin else "cannot judge"
+
+    @property
+    def sentence(self) -> str:
+        """The loss in words."""
+        figures = f"{self.name} loss {self.loss.value:.4f}, at most {self.loss.high:.4f}"
+        return f"{figures} (margin {self.margin:g})"
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The losses of a variant.
+
+    Attributes:
+        auc: of the area under the ROC curve.
+        discordance: disagreement on the positives, over the band around the reference's specificity
+            (`convert.gate.band`).
+        at_threshold: loss of sensitivity at that specificity alone; reported, and decides nothing.
+    """
+
+    auc: Loss
+    discordance: Discordance
+    at_threshold: Loss
+
+    @functools.cached_property
+    def sensitivity(self) -> Loss:
+        """Loss of sensitivity, over the band."""
+        return self.discordance.loss()
+
+    def measured(self, margins: Margins) -> tuple[Measured, ...]:
+        """The losses that decide, beside their margins."""
+        return (
+            Measured("AUC", self.auc, margins.auc),
+            Measured("sensitivity", self.sensitivity, margins.sensitivity),
+        )
+
+    def verdict(self, margins: Margins) -> Verdict:
+        """The rule at the top of this module."""
+        states = {one.state for one in self.measured(margins)}
+        return next(one for one in ("fail", "cannot judge", "pass") if one in states)
+
+
+def _metric(loss: Loss) -> Metric:
+    return Metric(loss.value, loss.low, loss.high)
 
 
 def judge(
@@ -78,56 +141,56 @@ def judge(
             f"{target} and without."
         )
     lesions = len(np.unique(reference.groups[positive]))
-    difference = _reported(reference, variant)
+    reported = _reported(reference, variant)
     if lesions < 2 or len(np.unique(reference.groups[~positive])) < 2:
-        needed = _lesions_for_sensitivity(0.0, 0.0, lesions, margins)
+        needed = _lesions_for_sensitivity(Discordance(0.0, 0.0, lesions), lesions, margins)
         reason = f"one {target} lesion decides nothing; about {needed} would"
-        return Judgement("cannot judge", reason, difference)
+        return Judgement("cannot judge", reason, reported)
     scores = reference.scores(target), variant.scores(target)
-    auc = auc_loss(*scores, positive, reference.groups)
-    called = int((scores[0][~positive] >= threshold).sum())
-    found = _found(scores[0], positive, called), _found(scores[1], positive, called)
-    sensitivity = sensitivity_loss(*found, reference.groups[positive])
+    losses = measure(*scores, positive, reference.groups, threshold)
     difference = {
-        f"{target}_auc": Metric(auc.value, auc.low, auc.high),
-        f"{target}_sensitivity": Metric(sensitivity.value, sensitivity.low, sensitivity.high),
-        **difference,
+        f"{target}_auc": _metric(losses.auc),
+        f"{target}_sensitivity": _metric(losses.sensitivity),
+        f"{target}_sensitivity_at_threshold": _metric(losses.at_threshold),
+        **reported,
     }
-    measured = (
-        _Measured("AUC", auc, margins.auc),
-        _Measured("sensitivity", sensitivity, margins.sensitivity),
+    verdict = losses.verdict(margins)
+    measured = losses.measured(margins)
+    reason = "; ".join(one.sentence for one in measured if one.state == verdict)
+    if verdict == "cannot judge":
+        needed = max(
+            _lesions_for_auc(losses.auc, lesions, margins),
+            _lesions_for_sensitivity(losses.discordance, lesions, margins),
+        )
+        reason += f"; about {needed} {target} lesions would decide it, here are {lesions}"
+    return Judgement(verdict, reason, difference)
+
+
+def measure(
+    reference: NDArray[np.float64], variant: NDArray[np.float64], positive: NDArray[np.bool_],
+    groups: NDArray[Any], threshold: float,
+) -> Losses:  # fmt: skip
+    """The losses of a variant.
+
+    Args:
+        reference, variant: scores of both models, shape (n,).
+        positive: shape (n,), with at least two lesions on each side.
+        groups: lesion of each image, shape (n,).
+        threshold: the reference's operating point.
+    """
+    # The specificity is estimated too, which is no matter while there are more negatives (Linnet:
+    # Statistics in Medicine 6, 1987, 147-158).
+    most = len(np.unique(groups[~positive]))
+
+    def disagreement(band: Band) -> Discordance:
+        kept, left = (found_share(scores, positive, band) for scores in (reference, variant))
+        return discordance(kept, left, groups[positive]).at_most(most)
+
+    return Losses(
+        auc=auc_loss(reference, variant, positive, groups),
+        discordance=disagreement(around(reference, positive, threshold)),
+        at_threshold=disagreement(point(reference, positive, threshold)).loss(),
     )
-    failing = [one for one in measured if one.state == "fail"]
-    if failing:
-        return Judgement("fail", "; ".join(one.sentence for one in failing), difference)
-    open_ones = [one for one in measured if one.state == "cannot judge"]
-    if not open_ones:
-        return Judgement("pass", "; ".join(one.sentence for one in measured), difference)
-    needed = max(
-        _lesions_for_auc(auc, lesions, margins),
-        _lesions_for_sensitivity(*discordant(*found, reference.groups[positive]), lesions, margins),
-    )
-    told = f"about {needed} {target} lesions would decide it, here are {lesions}"
-    reason = "; ".join([*(one.sentence for one in open_ones), told])
-    return Judgement("cannot judge", reason, difference)
-
-
-@dataclass(frozen=True)
-class _Measured:
-    name: str
-    loss: Loss
-    margin: float
-
-    @property
-    def state(self) -> Literal["pass", "fail", "cannot judge"]:
-        if self.loss.high < self.margin:
-            return "pass"
-        return "fail" if self.loss.value >= self.margin else "cannot judge"
-
-    @property
-    def sentence(self) -> str:
-        figures = f"{self.name} loss {self.loss.value:.4f}, at most {self.loss.high:.4f}"
-        return f"{figures} (margin {self.margin:g})"
 
 
 def _reported(reference: Predictions, variant: Predictions) -> dict[str, Metric]:
@@ -148,20 +211,6 @@ def _reported(reference: Predictions, variant: Predictions) -> dict[str, Metric]
     }
 
 
-def _found(
-    scores: NDArray[np.float64], positive: NDArray[np.bool_], called: int
-) -> NDArray[np.bool_]:
-    """Which positives a model finds when it may call ``called`` negatives, and no more.
-
-    It finds everything above the first negative that it has to leave uncalled. Both models are
-    read in this way, so that an equal one loses and gains nothing.
-    """
-    negatives = np.sort(scores[~positive])[::-1]
-    highest_uncalled = negatives[called] if called < len(negatives) else -np.inf
-    found: NDArray[np.bool_] = scores[positive] > highest_uncalled
-    return found
-
-
 def _lesions_for_auc(loss: Loss, lesions: int, margins: Margins) -> int:
     """Variance falls with the number of lesions; the bound has to fit into the margin."""
     room, reach = margins.auc - loss.value, loss.high - loss.value
@@ -169,12 +218,11 @@ def _lesions_for_auc(loss: Loss, lesions: int, margins: Margins) -> int:
     return math.ceil(min(needed, MOST_LESIONS))
 
 
-def _lesions_for_sensitivity(lost: float, gained: float, lesions: int, margins: Margins) -> int:
+def _lesions_for_sensitivity(found: Discordance, lesions: int, margins: Margins) -> int:
     """The fewest lesions whose bound, at the same shares, fits into the margin."""
     needed = lesions
     while needed < MOST_LESIONS:
-        grown = needed / lesions
-        if tango(lost * grown, gained * grown, needed).high < margins.sensitivity:
+        if found.loss(found.pairs * needed / lesions).high < margins.sensitivity:
             return needed
         needed = math.ceil(needed * 1.05)
     return MOST_LESIONS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from convert.gate.judge import MOST_LESIONS, Judgement, Margins, judge
 from edge_runtime.errors import GateError
 from edge_runtime.manifest import Label
-from train.metrics import Predictions
+from train.metrics import Predictions, operating_point
 
 LABELS = (Label("mel", "", True), Label("nv", "", False))
 USUAL = Margins()
@@ -184,17 +184,47 @@ def test_one_lesion_decides_nothing() -> None:
 # Sensitivity at the reference's specificity
 
 
-def test_sensitivity_is_compared_at_the_specificity_of_the_reference() -> None:
+def test_sensitivity_is_compared_at_the_specificity_of_the_reference_and_around_it() -> None:
     #        melanomas                   nevi
     positive = np.array([True] * 4 + [False] * 4)
     reference = np.array([0.9, 0.8, 0.7, 0.2, 0.6, 0.3, 0.1, 0.1])
     # At 0.5 the reference finds three and calls one nevus. The variant answers lower throughout:
     # at 0.5 it finds one. Calling one nevus (0.35) as well, it finds what lies above 0.30: two.
     variant = np.array([0.6, 0.4, 0.25, 0.2, 0.35, 0.3, 0.1, 0.1])
-    judgement = judge(
+    difference = judge(
         predictions(reference, positive), predictions(variant, positive), 0.5, Margins(0.9, 0.9)
+    ).difference
+    assert difference["melanoma_sensitivity_at_threshold"].value == pytest.approx(1 / 4)
+    # One melanoma fewer costs the reference its nevus, one more costs it another. Calling none, one
+    # and two nevi, the reference finds three, three and four, the variant two, two and four.
+    assert difference["melanoma_sensitivity"].value == pytest.approx((1 + 1 + 0) / 3 / 4)
+
+
+def test_harmless_change_loses_nothing_on_average_though_the_threshold_hugs_a_melanoma() -> None:
+    losses = []
+    for seed in range(60):
+        reference = drawn(100, nevi=900, seed=seed)
+        point = operating_point(
+            reference.scores("melanoma"), reference.positive("melanoma"), 0.9, "melanoma"
+        )
+        difference = judge(
+            reference, disturbed(reference, 0.05, 1000 + seed), point.threshold, USUAL
+        ).difference
+        losses.append(
+            [difference[f"melanoma_sensitivity{end}"].value for end in ("", "_at_threshold")]
+        )
+    over_band, at_threshold = np.mean(losses, axis=0)
+    assert abs(over_band) < 0.001
+    assert at_threshold > 0.0025  # what the melanoma at the threshold alone seems to cost
+
+
+def test_few_negatives_do_not_make_a_sure_specificity() -> None:
+    reference = drawn(300, nevi=40)
+    judgement = judge(reference, reference, 0.5, USUAL)
+    assert judgement.difference["melanoma_sensitivity"].high == pytest.approx(
+        1.645**2 / (40 + 1.645**2), rel=1e-3
     )
-    assert judgement.difference["melanoma_sensitivity"].value == pytest.approx(1 / 4)
+    assert judgement.verdict == "cannot judge"
 
 
 def test_tied_answers_are_not_counted_as_found() -> None:
@@ -204,7 +234,8 @@ def test_tied_answers_are_not_counted_as_found() -> None:
     judgement = judge(
         predictions(reference, positive), predictions(coarse, positive), 0.5, Margins(0.9, 0.9)
     )
-    assert judgement.difference["melanoma_sensitivity"].value == pytest.approx(2 / 3)
+    for name in ("melanoma_sensitivity", "melanoma_sensitivity_at_threshold"):
+        assert judgement.difference[name].value == pytest.approx(2 / 3)
 
 
 def test_reference_that_calls_everything_is_compared_at_no_specificity() -> None:

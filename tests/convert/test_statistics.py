@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convert.gate import statistics
-from convert.gate.statistics import Loss, auc_loss, discordant, sensitivity_loss, tango
+from convert.gate.statistics import Discordance, Loss, auc_loss, discordance, tango
 
 Z = 1.6448536269514722  # 95% of a standard normal distribution lies below
 
@@ -229,11 +229,11 @@ def test_bounds_of_sensitivity_hold_as_often_as_they_say(
     assert 0.92 < below / 3000 <= 1.0
 
 
-# Loss of sensitivity, by lesion
+# Disagreement on the positives, by lesion
 
 
-def found(*marks: str) -> NDArray[np.bool_]:
-    return np.array([mark == "x" for mark in "".join(marks)])
+def found(*marks: str) -> NDArray[np.float64]:
+    return np.array([float(mark == "x") for mark in "".join(marks)])
 
 
 def test_lesion_counts_once_however_often_it_was_photographed() -> None:
@@ -241,16 +241,85 @@ def test_lesion_counts_once_however_often_it_was_photographed() -> None:
     #                      a       b    c
     reference = found("xxxx", "x", ".")
     variant = found("x...", "x", "x")
-    assert discordant(reference, variant, groups) == pytest.approx((0.75, 1.0))
-    assert sensitivity_loss(reference, variant, groups) == tango(0.75, 1.0, 3)
+    counted = discordance(reference, variant, groups)
+    assert (counted.lost, counted.gained) == pytest.approx((0.75 / 3, 1 / 3))
+    assert counted.loss() == tango(0.25 * counted.pairs, counted.pairs / 3, counted.pairs)
+    assert counted.loss().value == pytest.approx(-1 / 12)
 
 
-def test_photographs_of_one_lesion_do_not_narrow_the_interval_of_sensitivity() -> None:
+def test_positives_that_are_found_in_part_count_in_part() -> None:
+    counted = discordance(np.array([0.75, 0.5]), np.array([0.25, 1.0]), np.array(["a", "b"]))
+    assert (counted.lost, counted.gained, counted.pairs) == pytest.approx((0.25, 0.25, 2))
+
+
+def test_photographs_that_answer_alike_do_not_narrow_the_interval_of_sensitivity() -> None:
     rng = np.random.default_rng(0)
-    reference, variant = rng.random(50) < 0.9, rng.random(50) < 0.8
-    once = sensitivity_loss(reference, variant, rows_as_lesions(50))
+    reference, variant = found_at_random(rng, 0.9, 50), found_at_random(rng, 0.8, 50)
+    once = discordance(reference, variant, rows_as_lesions(50)).loss()
     rows = np.repeat(np.arange(50), 7)
-    again = sensitivity_loss(reference[rows], variant[rows], rows_as_lesions(50)[rows])
+    again = discordance(reference[rows], variant[rows], rows_as_lesions(50)[rows]).loss()
     assert astuple(again) == pytest.approx(astuple(once))
-    alone = sensitivity_loss(reference[rows], variant[rows], rows_as_lesions(350))
+    alone = discordance(reference[rows], variant[rows], rows_as_lesions(350)).loss()
     assert width(alone) < 0.5 * width(once)
+
+
+def found_at_random(rng: np.random.Generator, share: float, count: int) -> NDArray[np.float64]:
+    return (rng.random(count) < share).astype(np.float64)
+
+
+def pairs_of(differences: NDArray[np.float64], groups: NDArray[np.str_]) -> float:
+    return discordance(differences.clip(min=0), (-differences).clip(min=0), groups).pairs
+
+
+def test_effective_pairs_lie_between_lesions_and_what_independent_photographs_are_worth() -> None:
+    rng = np.random.default_rng(0)
+    lesion = np.repeat(np.arange(400), np.tile([1, 2, 2, 3], 100))
+    groups = lesion.astype(str)
+    most = 400**2 / sum(1 / size for size in np.tile([1, 2, 2, 3], 100))
+    one_by_one = rng.choice([-1.0, 0.0, 1.0], p=[0.05, 0.9, 0.05], size=len(lesion))
+    assert 0.9 * most < pairs_of(one_by_one, groups) <= most
+    together = one_by_one[np.unique(lesion, return_index=True)[1]][lesion]
+    assert pairs_of(together, groups) == pytest.approx(400)
+    half = np.where(rng.random(len(lesion)) < 0.5, together, one_by_one)
+    assert 410 < pairs_of(half, groups) < 0.97 * most
+
+
+def test_effective_pairs_give_the_variance_that_lesions_show() -> None:
+    # Half of a difference is the lesion's, so the correlation of two photographs is 1/2.
+    rng = np.random.default_rng(1)
+    lesion = np.repeat(np.arange(60), np.tile([1, 2, 4], 20))
+    sizes = np.bincount(lesion)
+
+    def drawn() -> NDArray[np.float64]:
+        kept = rng.random(len(lesion)) < 1 / np.sqrt(2)
+        signs = rng.choice([-1.0, 1.0], size=60)[lesion]
+        return np.where(kept, signs, rng.choice([-1.0, 1.0], size=len(lesion)))
+
+    rounds = [drawn() for _ in range(2000)]
+    means = [float((np.bincount(lesion, each) / sizes).mean()) for each in rounds]
+    told = np.mean([pairs_of(each, lesion.astype(str)) for each in rounds])
+    assert 1 / np.var(means) == pytest.approx(told, rel=0.06)
+
+
+def test_without_a_disagreement_every_lesion_is_one_pair() -> None:
+    groups = np.repeat(np.arange(30), 3).astype(str)
+    assert pairs_of(np.zeros(90), groups) == pytest.approx(30)
+
+
+def test_few_disagreements_say_little_of_independence() -> None:
+    # Two photographs each, one of which disagrees, in ever more of 100 lesions.
+    pairs = []
+    for disagreeing in (1, 3, 10, 50):
+        differences = np.zeros(200)
+        differences[: 2 * disagreeing : 2] = np.tile([1.0, -1.0], 25)[:disagreeing]
+        pairs.append(pairs_of(differences, np.repeat(np.arange(100), 2).astype(str)))
+    assert pairs == sorted(pairs)
+    assert pairs[0] == pytest.approx(100 / 0.75)  # correlation 1/2 assumed
+    assert 195 < pairs[-1] <= 200
+
+
+def test_other_pairs_have_the_same_shares() -> None:
+    one = Discordance(0.1, 0.05, 100)
+    assert one.loss(400) == tango(40, 20, 400)
+    assert one.at_most(60) == Discordance(0.1, 0.05, 60)
+    assert one.at_most(200) == one
