@@ -11,11 +11,14 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test check format readme clean
+.PHONY: help demo test test-ray check format readme reproduce gate-table clean
 
 help:
 	@echo 'make demo    draw images, train, convert, judge and classify; under three minutes'
 	@echo 'make test    style, types and tests; under fifteen minutes'
+	@echo 'make test-ray    trials and folds on a local Ray cluster, a worker killed in mid-run'
+	@echo 'make reproduce   two published studies, their way and without leaks; hours'
+	@echo 'make gate-table  simulate what the gate lets through, into docs/gate.md; minutes'
 	@echo 'make format  put the code into its style'
 	@echo 'make readme  put a transcript of the demo into the README'
 	@echo 'make clean   remove the environment and what the demo made'
@@ -25,6 +28,17 @@ demo: $(STAMP)
 
 test: check
 	$(BIN)/python -m pytest
+
+test-ray: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -e ./edge_runtime -e '.[dev,scale]'
+	$(BIN)/python -m pytest -m ray
+
+reproduce: $(STAMP)
+	$(BIN)/python -m train.reproduction
+
+gate-table: $(STAMP)
+	$(BIN)/python -m convert.gate.simulation
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -29,8 +29,9 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests' cached tensors away from the user's."""
+    """Keep the tests' cached tensors and their log of runs away from the user's."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DERMEDGE_RUNS", str(tmp_path_factory.mktemp("log")))
         patch.setenv("DERMEDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
 

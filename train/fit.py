@@ -1,10 +1,10 @@
-"""Fitting a Keras model to cached tensors: schedule, loss, best epoch, progress."""
+"""Fitting a Keras model to cached tensors: schedule, loss, averages, best epoch, progress."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,18 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.errors import TrainingError
+from edge_runtime.errors import RunError, TrainingError
 from train import progress
+from train.checkpoint import Checkpoint, CheckpointFile
 from train.config import TrainConfig
+from train.fast_layers import with_fast_layers
+from train.head import fit_head
+from train.memory import check_fits
 from train.metrics import Predictions
-from train.pipeline import predictor, training_batches
+from train.objective import class_weights, cross_entropy
+from train.pipeline import Predict, predictor, steps_per_epoch, training_batches
+
+OnEpoch = Callable[[Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -44,80 +51,197 @@ class Fitted:
 
     Attributes:
         history: one row an epoch.
-        best_epoch: counted from 1, the one with the lowest validation loss.
+        best_epoch: counted from 1, the best by `TrainConfig.monitor`.
     """
 
     history: tuple[Mapping[str, float], ...]
     best_epoch: int
 
 
-def fit(model: keras.Model, parts: Parts, config: TrainConfig) -> Fitted:
+def fit(
+    model: keras.Model, parts: Parts, config: TrainConfig, *,
+    checkpoints: CheckpointFile | None = None, on_epoch: OnEpoch | None = None,
+    no_more: bool = False,
+) -> Fitted:  # fmt: skip
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
     Args:
         model: from `train.architectures.build`; its layer "logits" feeds the softmax.
         parts: what to learn from and what to watch.
         config: how.
+        checkpoints: where the state is kept after every epoch; a state that is there is gone on
+            from. With the same seed the batches and the dropout of an epoch are the same whether or
+            not the run was broken.
+        on_epoch: called with every new row of the history; what it raises ends the fit.
+        no_more: take the best epoch of those that were kept, and train no further.
 
     Raises:
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, memory or disk are too small, or there is no
+            epoch to take.
+        RunError: the kept state is not this network's.
     """
-    classes = model.output_shape[-1]
-    learner = keras.Model(model.inputs, model.get_layer("logits").output)  # shares the weights
-    learner.compile(
-        optimizer=_optimizer(config, steps=math.ceil(len(parts.train) / config.batch_size)),
-        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")],
-        jit_compile=False,  # XLA on a CPU is several times slower for these networks
-    )
-    weights = class_weights(parts.train_labels, classes, config.class_weighting)
-    predict = predictor(model)
-    history: list[dict[str, float]] = []
-    best_loss, best_weights = math.inf, model.get_weights()
-    for epoch in range(config.epochs):
+    check_fits(model, config)
+    learner = _Learner(model, parts, config)
+    kept = checkpoints.load() if checkpoints else None
+    if kept is not None:
+        learner.restore(kept)
+        progress.say(f"going on after epoch {len(kept.history)} of {config.epochs}")
+    elif config.frozen_epochs and not no_more:
+        fit_head(model, parts.tensors, parts.train, parts.train_labels, config)
+    history = [dict(row) for row in kept.history] if kept else []
+    best = list(kept.best) if kept else []
+    while not no_more and len(history) < config.epochs and not _out_of_patience(history, config):
+        row = learner.epoch(len(history))
+        history.append(row)
+        is_best = _best(history, config) == len(history)
+        with learner.averaged():
+            if is_best:
+                best = model.get_weights()
+        progress.say(_line(history, config.epochs) + ("  best so far" if is_best else ""))
+        if checkpoints is not None:
+            checkpoints.save(Checkpoint(tuple(history), learner.state(), best))
+        if on_epoch is not None:
+            on_epoch(row)
+    if not best:
+        raise TrainingError("No epoch was finished, so there is none to take; train with --resume.")
+    model.set_weights(best)
+    return Fitted(tuple(history), _best(history, config))
+
+
+class _Learner:
+    """A network in training: what one epoch does, and the state between two."""
+
+    def __init__(self, model: keras.Model, parts: Parts, config: TrainConfig) -> None:
+        self._model, self._parts, self._config = model, parts, config
+        self._steps = steps_per_epoch(len(parts.train), config.batch_size)
+        self._predict: Predict = predictor(model)
+        self._batches: Any = None
+        classes = model.output_shape[-1]
+        self._weights = class_weights(parts.train_labels, classes, config.class_weighting)
+        self._network = with_fast_layers(
+            keras.Model(model.inputs, model.get_layer("logits").output)
+        )  # the same variables
+        self._network.compile(
+            optimizer=_optimizer(config, self._steps),
+            loss=cross_entropy(parts.train_labels, self._weights, config),
+            metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+            jit_compile=False,  # XLA on a CPU is several times slower for these networks
+        )
+        self._network.optimizer.build(self._network.trainable_variables)
+        self._average = keras.callbacks.SwapEMAWeights()
+        self._average.set_model(self._network)
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train for one epoch, counted from 0, and validate."""
         started = time.monotonic()
-        batches = training_batches(
-            parts.tensors, parts.train, parts.train_labels, weights[parts.train_labels],
-            batch_size=config.batch_size, seed=config.seed, amount=config.augmentation,
-            epoch=epoch,
-        )  # fmt: skip
-        with progress.bar(f"epoch {epoch + 1}/{config.epochs}", len(parts.train)) as update:
-            watch = _Watch(update, config, len(parts.train), epoch + 1)
-            fitted = learner.fit(batches, shuffle=False, verbose=0, callbacks=[watch])
-        row = {
-            "epoch": epoch + 1,
-            "loss": fitted.history["loss"][0],
-            "accuracy": fitted.history["accuracy"][0],
-            **_validate(predict(parts.tensors, parts.val), parts.val_truth),
+        config, images = self._config, len(self._parts.train)
+        self._seed_dropout(number)
+        loss = accuracy = seen = 0.0
+        with progress.bar(f"epoch {number + 1}/{config.epochs}", images) as update:
+            for step in range(self._steps):
+                batch_images, targets, weights = next(self._stream(number))
+                logs = self._train_on(batch_images, targets, weights)
+                if not math.isfinite(logs["loss"]):
+                    raise TrainingError(
+                        f"The loss is {logs['loss']} in epoch {number + 1}, step {step + 1}; lower "
+                        f"--learning-rate (it is {config.learning_rate:g})."
+                        + (f" The {number} epochs before are kept." if number else "")
+                    )
+                seen += len(targets)
+                loss += logs["loss"] * len(targets)
+                accuracy += logs["accuracy"] * len(targets)
+                update(int(seen), note=f"loss {loss / seen:.3f}")
+        with self.averaged():
+            answers = self._predict(self._parts.tensors, self._parts.val)
+        figures = _validate(answers, self._parts.val_truth)
+        if not math.isfinite(figures["val_loss"]):
+            raise TrainingError(
+                f"The validation loss is not a finite number in epoch {number + 1}; lower "
+                f"--learning-rate (it is {config.learning_rate:g})."
+            )
+        return {
+            "epoch": number + 1,
+            "loss": float(loss / seen),
+            "accuracy": float(accuracy / seen),
+            **figures,
             "seconds": round(time.monotonic() - started, 1),
         }
-        history.append(row)
-        better = row["val_loss"] < best_loss
-        if better:
-            best_loss, best_weights = row["val_loss"], model.get_weights()
-        progress.say(_line(row, config.epochs) + ("  best so far" if better else ""))
-    if not math.isfinite(best_loss):
-        raise TrainingError(
-            "The validation loss was never a finite number; lower --learning-rate "
-            f"(it is {config.learning_rate:g})."
-        )
-    model.set_weights(best_weights)
-    best = min(history, key=lambda row: row["val_loss"])
-    return Fitted(tuple(history), int(best["epoch"]))
+
+    def averaged(self) -> Any:
+        """A block in which the network has its averaged weights, if averages are kept."""
+        return _Averaged(self._average if self._config.average_weights else None)
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """All variables of network and optimizer."""
+        return {name: np.asarray(v.numpy()) for name, v in self._variables().items()}
+
+    def restore(self, kept: Checkpoint) -> None:
+        """Put every variable back.
+
+        Raises:
+            RunError: they are not this network's.
+        """
+        variables = self._variables()
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        if shapes != {name: value.shape for name, value in kept.state.items()}:
+            raise RunError(
+                "The checkpoint's weights do not fit this architecture; it was written by another "
+                "version of dermedge or Keras: use that one, or train anew."
+            )
+        for name, variable in variables.items():
+            variable.assign(kept.state[name])
+
+    def _variables(self) -> dict[str, Any]:
+        network = {f"network/{i}": v for i, v in enumerate(self._network.variables)}
+        optimizer = {f"optimizer/{i}": v for i, v in enumerate(self._network.optimizer.variables)}
+        return network | optimizer
+
+    def _train_on(self, images: Any, targets: Any, weights: Any) -> Mapping[str, float]:
+        import tensorflow as tf
+
+        try:
+            logs: Mapping[str, float] = self._network.train_on_batch(
+                images, targets, weights, return_dict=True
+            )
+        except tf.errors.ResourceExhaustedError:
+            raise TrainingError(
+                f"Memory does not hold a step of {self._config.batch_size} images of "
+                f"{self._config.input_size} px; lower --batch-size or --input-size."
+            ) from None
+        return logs
+
+    def _stream(self, first_epoch: int) -> Any:
+        """Batches of all epochs from ``first_epoch`` on, made once."""
+        if self._batches is None:
+            parts = self._parts
+            batches = training_batches(
+                parts.tensors, parts.train, parts.train_labels, self._weights[parts.train_labels],
+                classes=len(self._weights), config=self._config, first_epoch=first_epoch,
+            )  # fmt: skip
+            self._batches = iter(batches)
+        return self._batches
+
+    def _seed_dropout(self, epoch: int) -> None:
+        """Dropout of an epoch depends on the seed and the epoch, not on what came before."""
+        for layer in self._network.layers:
+            generator = getattr(layer, "seed_generator", None)
+            if generator is not None:
+                generator.state.assign(np.array([self._config.seed, epoch], np.uint32))
 
 
-def class_weights(labels: NDArray[np.int64], classes: int, power: float) -> NDArray[np.float32]:
-    """Weight of each class: inverse frequency to ``power``, scaled to a mean of 1 over the images.
+class _Averaged:
+    """Swaps averaged weights in and, at the end of the block, out again."""
 
-    Args:
-        labels: class indices of the training images.
-        classes: number of classes.
-        power: 0 gives equal weights, 1 equal sums of weights.
-    """
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
-    weights = np.where(counts > 0, counts, 1.0) ** -power
-    scaled: NDArray[np.float32] = (weights / weights[labels].mean()).astype(np.float32)
-    return scaled
+    def __init__(self, swap: Any) -> None:
+        self._swap = swap
+
+    def __enter__(self) -> None:
+        if self._swap is not None:
+            self._swap.on_test_begin()
+
+    def __exit__(self, *_: object) -> None:
+        if self._swap is not None:
+            self._swap.on_test_end()
 
 
 def _optimizer(config: TrainConfig, steps: int) -> Any:
@@ -128,9 +252,27 @@ def _optimizer(config: TrainConfig, steps: int) -> Any:
         warmup_target=config.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay, clipnorm=1.0)
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=config.weight_decay, clipnorm=1.0,
+        use_ema=config.average_weights > 0, ema_momentum=config.average_weights or 0.99,
+    )  # fmt: skip
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
+
+
+def _best(history: list[dict[str, float]], config: TrainConfig) -> int:
+    """Number of the best epoch, counted from 1; the first of equals."""
+    sign = 1 if config.monitor == "val_loss" else -1
+    return 1 + int(np.argmin([sign * row[config.monitor] for row in history]))
+
+
+def _out_of_patience(history: list[dict[str, float]], config: TrainConfig) -> bool:
+    if not config.patience or not history:
+        return False
+    stop = len(history) - _best(history, config) >= config.patience
+    if stop:
+        progress.say(f"stopped early: {config.patience} epochs without a better {config.monitor}")
+    return stop
 
 
 def _validate(probabilities: NDArray[np.float32], truth: Predictions) -> dict[str, float]:
@@ -150,28 +292,12 @@ def _validate(probabilities: NDArray[np.float32], truth: Predictions) -> dict[st
     }
 
 
-def _line(row: Mapping[str, float], epochs: int) -> str:
+def _line(history: list[dict[str, float]], epochs: int) -> str:
+    row = history[-1]
     figures = "  ".join(
         f"{name} {row[name]:.3f}"
         for name in ("loss", "accuracy", "val_loss", "val_accuracy", "val_auc")
     )
-    return f"epoch {row['epoch']:.0f}/{epochs}  {figures}  {row['seconds']:.0f} s"
-
-
-class _Watch(keras.callbacks.Callback):
-    """Draws the bar and stops at the first loss that is not finite."""
-
-    def __init__(self, update: Any, config: TrainConfig, images: int, epoch: int) -> None:
-        super().__init__()
-        self._update, self._config, self._images, self._epoch = update, config, images, epoch
-
-    def on_train_batch_end(self, batch: int, logs: Mapping[str, float] | None = None) -> None:
-        """Keras calls this after every step."""
-        loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"The loss is {loss} in epoch {self._epoch}, step {batch + 1}; lower "
-                f"--learning-rate (it is {self._config.learning_rate:g})."
-            )
-        done = min(self._images, (batch + 1) * self._config.batch_size)
-        self._update(done, note=f"loss {loss:.3f}")
+    left = (epochs - len(history)) * float(np.median([row["seconds"] for row in history]))
+    told = f", {left / 60:.0f} min left" if left >= 60 else ""
+    return f"epoch {row['epoch']:.0f}/{epochs}  {figures}  {row['seconds']:.0f} s{told}"

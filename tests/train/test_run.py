@@ -21,7 +21,14 @@ from edge_runtime.preprocess import load_input
 from train.data.table import read_data
 from train.run import RunFolder, format_run
 
-FILES = ["history.csv", "model.keras", "predictions_test.csv", "predictions_val.csv", "split.csv"]
+FILES = [
+    "config.toml",
+    "history.csv",
+    "model.keras",
+    "predictions_test.csv",
+    "predictions_val.csv",
+    "split.csv",
+]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from edge_runtime.manifest import Label, Metric, OperatingPoint
 from edge_runtime.preprocess import InputRule
 from tests.edge_runtime.test_schemas import schema, validate
 from train.calibration import Calibration
-from train.config import TrainConfig
+from train.config import Augmentation, TrainConfig
 from train.data.description import Description
 from train.run import RUN_FILE, Run, RunFolder
 
@@ -34,6 +34,7 @@ def test_schema_and_reader_refuse_a_run_that_lacks_a_key(run_folder: RunFolder, 
 def test_run_schema_lists_the_keys_of_the_dataclasses():
     definitions = schema("run")["$defs"]
     for kind in (
-        Run, Label, Metric, OperatingPoint, InputRule, Calibration, TrainConfig, Description,
+        Run, TrainConfig, Augmentation, Label, Metric, OperatingPoint, InputRule, Calibration,
+        Description,
     ):  # fmt: skip
         assert set(definitions[kind.__name__]["properties"]) == set(kind.__dataclass_fields__)

@@ -17,11 +17,12 @@ Importing this module loads neither Keras nor TensorFlow; building a model does.
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import MissingExtraError, UsageError
 
@@ -38,13 +39,15 @@ INPUT_SIZES = range(32, 513)
 class Architecture:
     """One entry of the registry.
 
-    ``default_input_size`` is an edge length in pixels; ``module`` is imported only on building.
+    ``default_input_size`` is an edge length in pixels; ``module`` is imported only on building;
+    ``has_width`` says whether a factor on the channels may be chosen.
     """
 
     name: str
     summary: str
     default_input_size: int
     module: str
+    has_width: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,21 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "five convolutions trained from scratch; 0.35 M parameters",
                 128,
                 "train.architectures.plain_cnn",
+                has_width=True,
             ),
             Architecture(
                 "efficientnet_lite0",
                 "EfficientNet-Lite0 with ImageNet weights; 3.4 M parameters, quantizes well",
                 160,
                 "train.architectures.efficientnet_lite0",
+            ),
+            Architecture(
+                "mobilenet_v2",
+                "MobileNetV2 with a width factor, ImageNet weights where they can be downloaded; "
+                "2.3 M parameters at width 1, 0.4 M at 0.35",
+                160,
+                "train.architectures.mobilenet_v2",
+                has_width=True,
             ),
         )
     }
@@ -83,7 +95,7 @@ def build(
     classes: int,
     dropout: float = 0.2,
     pretrained: bool = True,
-    **options: Any,
+    width: float = 1.0,
 ) -> Built:
     """Build a model that meets the contract in this module's docstring.
 
@@ -92,20 +104,21 @@ def build(
         input_size: edge length of the square input, in pixels, 32 to 512.
         classes: number of classes, at least 2.
         dropout: fraction of pooled features dropped in training, from 0 up to but not 1.
-        pretrained: load published weights into the backbone where the architecture has any. An
-            architecture without any is initialised at random either way, and ``Built.weights``
-            says so.
-        options: what the architecture's own backbone accepts.
+        pretrained: load published weights into the backbone where the architecture has any and
+            they can be had. Otherwise it is initialised at random, and ``Built.weights`` says so.
+        width: factor on the channels, of architectures that have one; parameters grow with its
+            square.
 
     Random weights follow ``keras.utils.set_random_seed``.
 
     Raises:
-        UsageError: the name, a size or an option is not one that can be built.
+        UsageError: the name, a size or the width is not one that can be built.
         MissingExtraError: the package with the published weights, or Keras, is not installed.
         TrainingError: the published weights are damaged or do not fit the backbone.
     """
     architecture = _find(name)
     _check_sizes(input_size, classes, dropout)
+    _check_width(architecture, width)
     try:
         from train.architectures._assembly import assemble
     except ModuleNotFoundError as error:
@@ -120,7 +133,7 @@ def build(
         classes=classes,
         dropout=dropout,
         pretrained=pretrained,
-        options=options,
+        options={"width": width} if architecture.has_width else {},
     )
     return Built(model, weights)
 
@@ -164,3 +177,14 @@ def _check_sizes(input_size: int, classes: int, dropout: float) -> None:
         raise UsageError(f"cannot build a classifier of {classes} classes; expected at least 2")
     if not 0.0 <= dropout < 1.0:
         raise UsageError(f"dropout {dropout} cannot be used; expected a number from 0 to below 1")
+
+
+def _check_width(architecture: Architecture, width: float) -> None:
+    if not (math.isfinite(width) and width > 0):
+        raise UsageError(f"width {width} cannot be built; expected a number above 0, such as 0.5")
+    if width != 1.0 and not architecture.has_width:
+        others = [name for name, other in ARCHITECTURES.items() if other.has_width]
+        raise UsageError(
+            f"{architecture.name} comes in one width, so width {width:g} cannot be built; leave it "
+            f"at 1, or choose from: {', '.join(others)}"
+        )

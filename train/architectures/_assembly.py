@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 from keras import layers
-
-from edge_runtime.errors import UsageError
 
 RANDOM_WEIGHTS = "random initialisation"
 
@@ -23,17 +19,18 @@ class Backbone:
         scale, offset: bytes become ``byte * scale + offset`` before the first layer.
         features: ``features(x, **options)`` maps a Keras tensor (batch, size, size, 3) to a
             feature map (batch, height, width, channels) whose last layer is named ``features``.
-            Options are keyword-only with defaults. No layer's name starts with an underscore
+            The only option is ``width``, a factor on the channels, keyword-only and 1 by default,
+            of architectures that have one. No layer's name starts with an underscore
             (a SavedModel cannot hold it), none is a nested model, and activations are ReLU or
             ReLU6, which every converter and int8 kernel knows.
-        load_weights: sets every weight of the backbone in a model just built and returns where
-            they came from; None where nothing is published.
+        load_weights: ``load_weights(model, **options)`` sets every weight of the backbone in a
+            model just built and returns where they came from; None where nothing is published.
     """
 
     scale: float
     offset: float
     features: Callable[..., keras.KerasTensor]
-    load_weights: Callable[[keras.Model], str] | None = None
+    load_weights: Callable[..., str] | None = None
 
 
 def assemble(
@@ -44,15 +41,13 @@ def assemble(
     classes: int,
     dropout: float,
     pretrained: bool,
-    options: Mapping[str, Any],
+    options: Mapping[str, float],
 ) -> tuple[keras.Model, str]:
     """Build the model around ``backbone``; return it and where its weights came from.
 
     Raises:
-        UsageError: an option that the backbone does not take.
         MissingExtraError, TrainingError: as ``backbone.load_weights`` does.
     """
-    _check_options(backbone, name, options)
     image = keras.Input((input_size, input_size, 3), dtype="float32", name="image")
     x = layers.Rescaling(backbone.scale, backbone.offset, name="normalisation")(image)
     x = backbone.features(x, **options)
@@ -64,16 +59,5 @@ def assemble(
     model = keras.Model(image, x, name=name)
 
     if pretrained and backbone.load_weights is not None:
-        return model, backbone.load_weights(model)
+        return model, backbone.load_weights(model, **options)
     return model, RANDOM_WEIGHTS
-
-
-def _check_options(backbone: Backbone, name: str, options: Mapping[str, Any]) -> None:
-    parameters = inspect.signature(backbone.features).parameters.values()
-    known = [p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise UsageError(
-            f"architecture {name!r} has no option {', '.join(map(repr, unknown))}; "
-            f"it takes: {', '.join(known) or 'none'}"
-        )

@@ -8,12 +8,9 @@ pixels), and one of its positions has seen 105 x 105 pixels.
 
 from __future__ import annotations
 
-import math
-
 import keras
 from keras import layers
 
-from edge_runtime.errors import UsageError
 from train.architectures._assembly import Backbone
 
 FILTERS = (24, 48, 96, 128, 160)
@@ -31,12 +28,7 @@ def features(x: keras.KerasTensor, *, width: float = 1.0) -> keras.KerasTensor:
 
     Its edge is about size / 16 (each halving may round). ``width`` multiplies the channels of
     every stage; parameters grow with its square.
-
-    Raises:
-        UsageError: a width that is not a finite number above 0.
     """
-    if not (math.isfinite(width) and width > 0):
-        raise UsageError(f"width {width} cannot be built; expected a number above 0, such as 0.5")
     for stage, filters in enumerate(FILTERS, start=1):
         last = stage == len(FILTERS)
         x = layers.Conv2D(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
-from train.commands.data import DATA_VARIABLE
+from train.data.shelf import DATA_VARIABLE, find
 
 SUMMARY = "Find copies, leaks, conflicting labels and shortcuts in labelled images."
 
@@ -46,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     mapping = dict(_pair(word) for word in arguments.map)
     _check_outputs(arguments)
-    sources = read_sources([_named(word) for word in arguments.data], mapping)
+    sources = read_sources([find(word) for word in arguments.data], mapping)
     if arguments.fix:
         from train.audit.fixing import check_classes_meet, fix
 
@@ -67,14 +66,6 @@ def run(arguments: argparse.Namespace) -> int:
         write_sheet(found, arguments.html, pictures=not arguments.no_pictures)
         print(f"sheet: {arguments.html}", file=sys.stderr)
     return 0 if found.clean else 1
-
-
-def _named(word: str) -> Path:
-    path = Path(word)
-    shelf = os.environ.get(DATA_VARIABLE)
-    if shelf and not path.exists() and (Path(shelf) / path).exists():
-        return Path(shelf) / path
-    return path
 
 
 def _pair(word: str) -> tuple[str, str]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
+from train.data.shelf import DATA_VARIABLE, find
 
 if TYPE_CHECKING:
     from train.data.table import Dataset
-
-DATA_VARIABLE = "DERMEDGE_DATA"
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +37,4 @@ def data_of(arguments: argparse.Namespace) -> Dataset:
 
     if not arguments.data:
         raise UsageError("No data was named; add `--data DATA`.")
-    path = Path(arguments.data)
-    shelf = os.environ.get(DATA_VARIABLE)
-    if shelf and not path.exists() and (Path(shelf) / path).exists():
-        path = Path(shelf) / path
-    return read_data(path, arguments.description)
+    return read_data(find(arguments.data), arguments.description)

@@ -3,64 +3,79 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import datetime
 import json
-import re
 from pathlib import Path
-from typing import Any, get_type_hints
 
-from train.commands.data import add_data_arguments, data_of
+from edge_runtime.errors import UsageError
+from train.commands.configured import (
+    Configured,
+    add_config_arguments,
+    configured,
+    open_data,
+    said,
+)
 from train.config import TrainConfig
+from train.configuration import CONFIG_FILE, configuration, merged, partial_folder, read_tables
 
 SUMMARY = "Train a Keras CNN on labelled images; writes a run folder."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """One flag for every field of `TrainConfig`, besides data and output."""
-    add_data_arguments(parser)
+    """The run's description, and what to do with it."""
+    add_config_arguments(parser)
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="RUN",
+        "--out", type=Path, metavar="RUN",
         help="run folder to write (default: runs/<data>-<arch>-<time>)",
-    )
+    )  # fmt: skip
     parser.add_argument(
-        "--resplit",
-        action="store_true",
-        help="ignore the split that the data brings and make one by lesion",
-    )
+        "--resume", type=Path, metavar="RUN",
+        help="go on with a run that was interrupted, from its last whole epoch",
+    )  # fmt: skip
     parser.add_argument(
-        "--report",
-        action=argparse.BooleanOptionalAction,
-        default=True,
+        "--finish", type=Path, metavar="RUN",
+        help="write the run folder of a run that was interrupted from its best epoch so far",
+    )  # fmt: skip
+    parser.add_argument(
+        "--show-augmentation", type=Path, metavar="PNG",
+        help="draw what the augmentation does to some training images, and do not train",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True,
         help="write report.html into the run folder (default: yes)",
-    )
+    )  # fmt: skip
+    parser.add_argument(
+        "--tensorboard", type=Path, metavar="FOLDER",
+        help="write curves for TensorBoard into a folder of that folder",
+    )  # fmt: skip
+    parser.add_argument(
+        "--mlflow", metavar="URI",
+        help="tell the run to MLflow, for example sqlite:///mlflow.db (extra: mlflow)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
-    group = parser.add_argument_group("training")
-    kinds, helps = get_type_hints(TrainConfig), _field_help()
-    for field in dataclasses.fields(TrainConfig):
-        flag = "--" + field.name.replace("_", "-")
-        text = f"{helps[field.name]} (default: {field.default})"
-        options: dict[str, Any] = {"default": field.default, "help": text}
-        if kinds[field.name] is bool:
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options |= {"type": kinds[field.name], "metavar": "X"}
-        group.add_argument(flag, **options)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train and print where the run is and how well it did."""
-    from train.training import train
+    from train.tracking import tracking
+    from train.training import show_augmentation, train
 
-    fields = dataclasses.fields(TrainConfig)
-    config = TrainConfig(**{field.name: getattr(arguments, field.name) for field in fields})
-    data = data_of(arguments)
-    if arguments.resplit:
-        data = data.with_records(dataclasses.replace(r, split=None) for r in data.records)
-    out = arguments.out or _default_out(data.root, config)
-    folder = train(data, config, out)
+    begun = arguments.resume or arguments.finish
+    chosen = _begun(arguments, begun) if begun else configured(arguments)
+    if arguments.show_augmentation:
+        show_augmentation(chosen.data, chosen.train, arguments.show_augmentation)
+        print(arguments.show_augmentation)
+        return 0
+    out = begun or arguments.out or _default_out(chosen.data.root, chosen.train)
+    with tracking(
+        out.name, chosen.data.description.name, chosen.train, tensorboard=arguments.tensorboard,
+        mlflow=arguments.mlflow, resumed=bool(begun),
+    ) as told:  # fmt: skip
+        folder = train(
+            chosen.data, chosen.train, out, where=chosen.configuration.data, on_epoch=told.epoch,
+            resume=bool(begun), no_more=bool(arguments.finish),
+        )  # fmt: skip
+        told.finished(folder.run)
     if arguments.report:
         from train.report import write_report
 
@@ -79,16 +94,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _begun(arguments: argparse.Namespace, out: Path) -> Configured:
+    """The configuration of an interrupted run, and what else the arguments say."""
+    if out.exists():
+        raise UsageError(f"{out} is finished; there is nothing to go on with.")
+    file = partial_folder(out) / CONFIG_FILE
+    if not file.is_file():
+        raise UsageError(
+            f"There is no interrupted run {out} (no {file}); name the folder that was given as "
+            "--out, or train anew."
+        )
+    return open_data(configuration(merged(read_tables(file), said(arguments))))
+
+
 def _default_out(root: Path, config: TrainConfig) -> Path:
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     return Path("runs") / f"{root.resolve().stem}-{config.arch}-{now}"
-
-
-def _field_help() -> dict[str, str]:
-    """The sentences of `TrainConfig`'s docstring, by field: the flags and the class agree."""
-    section = (TrainConfig.__doc__ or "").split("Attributes:")[1]
-    helps: dict[str, str] = {}
-    for names, text in re.findall(r"^ {8}([\w, ]+): ((?:.|\n(?! {8}\w))+)", section, re.MULTILINE):
-        for name in names.split(", "):
-            helps[name] = " ".join(text.split()).rstrip(".").replace("%", "%%")
-    return helps

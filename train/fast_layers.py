@@ -1,0 +1,135 @@
+"""The same network with faster training steps: other kernels for two kinds of layer.
+
+Profiled on a CPU, a step of EfficientNet-Lite0 as Keras 3 and TensorFlow run it spends over half
+of its time in batch normalization, which Keras builds from some ten elementary operations
+(keras-team/keras-core issue 225), and a quarter of the rest in the kernel gradients of the 5x5
+depthwise convolutions, for which oneDNN 3.7 has a fast kernel only up to a width of 3. Both have
+a better kernel in TensorFlow itself. `docs/training_speed.md` has the figures.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+_WIDEST_FAST = 3
+"""Wider depthwise kernels than this have no fast gradient in oneDNN."""
+
+
+def with_fast_layers(model: keras.Model) -> keras.Model:
+    """The same function with the same variables, in the same order, and faster gradients.
+
+    Only for training: save and convert ``model``, whose weights are the very ones being trained.
+    Results differ by rounding only.
+
+    Args:
+        model: a functional model; layers that have no faster form are shared with it.
+    """
+    return keras.models.clone_model(model, clone_function=_faster)
+
+
+def _faster(layer: Any) -> Any:
+    if type(layer) is layers.BatchNormalization and _FusedBatchNormalization.fits(layer):
+        return _FusedBatchNormalization(layer)
+    if type(layer) is layers.DepthwiseConv2D and _DepthwiseConvolution.fits(layer):
+        return _DepthwiseConvolution(layer)
+    return layer
+
+
+class _Wrapper(layers.Layer):
+    """Holds the layer that it stands for, whose variables it uses."""
+
+    def __init__(self, plain: Any) -> None:
+        super().__init__(name=f"{plain.name}_fast", dtype=plain.dtype_policy)
+        self.plain = plain
+        self.built = True
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Keras asks for it when it builds the graph."""
+        return self.plain.compute_output_shape(input_shape)
+
+
+class _FusedBatchNormalization(_Wrapper):
+    """Batch normalization as one operation each way (``FusedBatchNormV3`` and its gradient)."""
+
+    @staticmethod
+    def fits(layer: Any) -> bool:
+        """Whether the operation can do what the layer does: channels last, in float32."""
+        return bool(
+            len(layer.input.shape) == 4
+            and layer.axis in (-1, 3)
+            and layer.scale
+            and layer.center
+            and not layer.renorm
+            and not layer.synchronized
+            and layer.compute_dtype == "float32"
+        )
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Normalise by the batch in training, by the moving averages otherwise, as Keras does."""
+        plain = self.plain
+        if not (training and plain.trainable):
+            return plain(inputs, training=False)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, plain.gamma, plain.beta, epsilon=plain.epsilon, is_training=True
+        )
+        # The operation's variance is that of a sample (divided by n - 1); Keras averages by n.
+        count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
+        variance *= (count - 1) / count
+        for moving, value in ((plain.moving_mean, mean), (plain.moving_variance, variance)):
+            moving.assign(moving * plain.momentum + value * (1 - plain.momentum))
+        return outputs
+
+
+class _DepthwiseConvolution(_Wrapper):
+    """A depthwise convolution whose kernel's gradient is left to TensorFlow's own kernel."""
+
+    @staticmethod
+    def fits(layer: Any) -> bool:
+        """Whether the kernel is wide, and the rest as in the architectures here."""
+        return bool(
+            max(layer.kernel_size) > _WIDEST_FAST
+            and layer.padding == "same"
+            and layer.data_format == "channels_last"
+            and tuple(layer.dilation_rate) == (1, 1)
+            and not layer.use_bias
+            and layer.activation is keras.activations.linear
+            and layer.compute_dtype == "float32"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Convolve each channel by its own kernel."""
+        strides = [1, *self.plain.strides, 1]
+        sides = zip(inputs.shape[1:3], self.plain.kernel_size, self.plain.strides, strict=True)
+        padding = [0, 0, *(pad for side in sides for pad in _same_padding(*side)), 0, 0]
+
+        @tf.custom_gradient
+        def convolve(x: Any, kernel: Any) -> Any:
+            def gradients(upstream: Any) -> tuple[Any, Any]:
+                of_inputs = tf.raw_ops.DepthwiseConv2dNativeBackpropInput(
+                    input_sizes=tf.shape(x), filter=kernel, out_backprop=upstream,
+                    strides=strides, padding="SAME",
+                )  # fmt: skip
+                # oneDNN takes over the operation unless its padding is written out.
+                of_kernel = tf.raw_ops.DepthwiseConv2dNativeBackpropFilter(
+                    input=x, filter_sizes=kernel.shape, out_backprop=upstream, strides=strides,
+                    padding="EXPLICIT", explicit_paddings=padding,
+                )  # fmt: skip
+                return of_inputs, of_kernel
+
+            outputs = tf.raw_ops.DepthwiseConv2dNative(
+                input=x, filter=kernel, strides=strides, padding="SAME"
+            )
+            return outputs, gradients
+
+        return convolve(inputs, tf.convert_to_tensor(self.plain.kernel))
+
+
+def _same_padding(side: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Pixels before and after that "same" adds (TensorFlow, tf.nn, "Notes on padding")."""
+    outputs = -(-side // stride)
+    total = max(0, (outputs - 1) * stride + kernel - side)
+    return total // 2, total - total // 2

@@ -1,0 +1,1 @@
+"""Tuning: many short trainings that look for better settings, by Optuna."""
