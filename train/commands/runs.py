@@ -108,12 +108,15 @@ def _plot(found: tuple[Entry, ...], arguments: argparse.Namespace) -> int:
 
     if arguments.out.is_dir() or not arguments.out.parent.is_dir():
         raise UsageError(f"{arguments.out} cannot be written; name a file in a folder that exists.")
-    draw([_curves(find(word, found)) for word in arguments.runs], arguments.out)
+    entries = {word: find(word, found) for word in arguments.runs}
+    alike = len({entry.name for entry in entries.values()}) < len(entries)
+    curves = [_curves(e, word if alike else e.name) for word, e in entries.items()]
+    draw(curves, arguments.out)
     print(arguments.out)
     return 0
 
 
-def _curves(entry: Entry) -> Curves:
+def _curves(entry: Entry, name: str) -> Curves:
     """Of the run folder where there is one, and otherwise as far as the log tells."""
     from train.log.curves import Curves
     from train.report.evidence import read_history
@@ -121,10 +124,10 @@ def _curves(entry: Entry) -> Curves:
 
     if entry.status == "finished":
         folder = RunFolder.open(entry.folder)
-        return Curves(entry.name, read_history(folder), folder.run.best_epoch)
+        return Curves(name, read_history(folder), folder.run.best_epoch)
     if not entry.history:
         raise RunError(f"{entry.name} has no epoch to draw: {_state(entry)}.")
-    return Curves(f"{entry.name} ({entry.status})", entry.history, entry.best_epoch)
+    return Curves(f"{name} ({entry.status})", entry.history, entry.best_epoch)
 
 
 def _state(entry: Entry) -> str:
