@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+MEDIAPIPE := .venv-mediapipe
+MEDIAPIPE_STAMP := $(MEDIAPIPE)/.installed
 MANIFESTS := pyproject.toml edge_runtime/pyproject.toml constraints.txt
 
 # Real images, where they are at hand; tests that need them are skipped, with a reason, elsewhere.
@@ -11,12 +13,13 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-ray check format readme reproduce gate-table clean
+.PHONY: help demo test test-ray test-mediapipe check format readme reproduce gate-table clean
 
 help:
 	@echo 'make demo    draw images, train, convert, judge and classify; under three minutes'
 	@echo 'make test    style, types and tests; under fifteen minutes'
 	@echo 'make test-ray    trials and folds on a local Ray cluster, a worker killed in mid-run'
+	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'
 	@echo 'make reproduce   two published studies, their way and without leaks; hours'
 	@echo 'make gate-table  simulate what the gate lets through, into docs/gate.md; minutes'
 	@echo 'make format  put the code into its style'
@@ -33,6 +36,9 @@ test-ray: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ./edge_runtime -e '.[dev,scale]'
 	$(BIN)/python -m pytest -m ray
+
+test-mediapipe: $(STAMP) $(MEDIAPIPE_STAMP)
+	DERMEDGE_MEDIAPIPE=$(MEDIAPIPE)/bin/python $(BIN)/python -m pytest tests/convert/test_mediapipe.py
 
 reproduce: $(STAMP)
 	$(BIN)/python -m train.reproduction
@@ -53,7 +59,7 @@ readme: $(STAMP)
 	$(BIN)/python docs/update_readme.py
 
 clean:
-	rm -rf $(VENV) out
+	rm -rf $(VENV) $(MEDIAPIPE) out
 
 $(STAMP): $(MANIFESTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \
@@ -63,4 +69,10 @@ $(STAMP): $(MANIFESTS)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ./edge_runtime -e '.[dev]'
+	@touch $@
+
+$(MEDIAPIPE_STAMP): constraints-mediapipe.txt
+	$(PYTHON) -m venv $(MEDIAPIPE)
+	$(MEDIAPIPE)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints-mediapipe.txt mediapipe
 	@touch $@

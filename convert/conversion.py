@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,20 @@ from convert.evidence import Images, images_of_run, predictions
 from convert.gate.judge import Judgement, judge
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
+from convert.metadata import describe
+from convert.metadata.facts import facts_of
 from convert.outcome import Conversion, Options, Outcome
 from convert.packing import pack
 from convert.variants import Exported, VariantKind
 from edge_runtime._files import sha256
 from edge_runtime._quiet import quiet_stderr
-from edge_runtime.errors import ConversionError, UsageError, VariantUnsupportedError
-from edge_runtime.manifest import MANIFEST_FILE, Gate, Metric, Variant
+from edge_runtime.errors import (
+    ConversionError,
+    ModelMismatchError,
+    UsageError,
+    VariantUnsupportedError,
+)
+from edge_runtime.manifest import MANIFEST_FILE, Gate, Metric, Variant, Verdict
 from train import backend, progress
 from train.evaluation.execution import median_ms, open_model, run_images
 from train.metrics import Predictions, evaluate, operating_points
@@ -34,6 +42,11 @@ HEADLINE = frozenset(
     ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "ece", "ece_by_chance")
 ) | {f"{target}_{name}" for target in ("melanoma", "malignant") for name in _OF_TARGETS}
 """The figures that a manifest gives for every variant."""
+UNEXECUTED = (
+    "no runtime here can execute {format} files, so only their structure was checked; operating "
+    "points and golden answers are the Keras model's"
+)
+"""Why a variant that the device package has no interpreter for cannot be judged."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +92,10 @@ def convert(
     with tempfile.TemporaryDirectory(prefix="dermedge-") as scratch:
         exported = _export(run, model, images.tensors[calibration], Path(scratch))
         for kind in options.variants:
-            outcome = _one(kind, exported, run, images, held, golden, options)
+            try:
+                outcome = _one(kind, exported, run, images, held, golden, options)
+            except (VariantUnsupportedError, ModelMismatchError) as error:
+                outcome = Outcome(kind, None, reason=str(error))
             outcomes.append(outcome)
             progress.say(_line(outcome))
     kept = [outcome for outcome in outcomes if outcome.kept]
@@ -129,11 +145,16 @@ def _one(
     kind: VariantKind, exported: Exported, run: RunFolder, images: Images,
     held: dict[str, _Held], golden: list[NDArray[np.uint8]], options: Options,
 ) -> Outcome:  # fmt: skip
-    """Convert, run and judge one variant."""
-    try:
-        model = kind.convert(exported)
-    except VariantUnsupportedError as error:
-        return Outcome(kind, None, reason=str(error))
+    """Convert, run and judge one variant.
+
+    Raises:
+        VariantUnsupportedError: the format cannot hold the model.
+        ModelMismatchError: the device's interpreter cannot load the file, or answers no numbers.
+    """
+    model = describe(kind.convert(exported), kind.format, facts_of(run, kind, options))
+    if not kind.executable:
+        return _unexecuted(kind, model, exported, run, golden, options)
+    interpreter = open_model(model, kind.format)
     answered: dict[str, Predictions] = {}
     judged: dict[str, Judgement] = {}
     threshold = run.run.operating_points[held[JUDGED_ON].reference.targets[0]].threshold
@@ -148,7 +169,6 @@ def _one(
             judged[split] = judge(part.reference, answered[split], threshold, options.margins)
     points = operating_points(answered[JUDGED_ON], run.run.config.sensitivity)
     verdict, reason = judged[JUDGED_ON].verdict, judged[JUDGED_ON].reason
-    interpreter = open_model(model, kind.format)
     entry = Variant(
         name=kind.name,
         file=kind.file,
@@ -167,13 +187,42 @@ def _one(
         verdict=verdict,
         reason=reason,
     )
-    kept = (
+    speed = median_ms(model, kind.format, golden[0])
+    return Outcome(kind, entry, model, median_ms=speed, kept=_kept(verdict, options))
+
+
+def _unexecuted(
+    kind: VariantKind, model: bytes, exported: Exported, run: RunFolder,
+    golden: list[NDArray[np.uint8]], options: Options,
+) -> Outcome:  # fmt: skip
+    """What can be said of a variant that no interpreter of the device package executes."""
+    from train.pipeline import predictor
+
+    expected = predictor(exported.model)(np.stack(golden), np.arange(len(golden)))
+    entry = Variant(
+        name=kind.name,
+        file=kind.file,
+        bytes=len(model),
+        sha256=sha256(model),
+        format=kind.format,
+        quantization=kind.quantization,
+        operating_points=run.run.operating_points,
+        golden=tuple(tuple(map(_decimal, row)) for row in expected),
+        golden_tolerance=kind.tolerance,
+        metrics={split: {} for split in (JUDGED_ON, REPORTED_ON)},
+        difference={split: {} for split in (JUDGED_ON, REPORTED_ON)},
+        verdict="cannot judge",
+        reason=UNEXECUTED.format(format=kind.format),
+    )
+    return Outcome(kind, entry, model, median_ms=math.nan, kept=_kept(entry.verdict, options))
+
+
+def _kept(verdict: Verdict, options: Options) -> bool:
+    return (
         verdict == "pass"
         or (verdict == "cannot judge" and options.accept_unproven)
         or (verdict == "fail" and options.allow_failing)
     )
-    speed = median_ms(model, kind.format, golden[0])
-    return Outcome(kind, entry, model, median_ms=speed, kept=kept)
 
 
 def _headline(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

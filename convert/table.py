@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,10 +34,11 @@ def variant_table(
             shown(figures.get(f"{target}_auc"), 3),
             shown(difference.get(f"{target}_auc"), 4),
             shown(difference.get(f"{target}_sensitivity"), 3),
-            f"{difference['agreement'].value:.1%}",
+            f"{difference['agreement'].value:.1%}" if "agreement" in difference else "-",
         ]
         if speeds is not None:
-            row.append(f"{speeds[entry.name]:.2f}")
+            milliseconds = speeds[entry.name]
+            row.append("-" if math.isnan(milliseconds) else f"{milliseconds:.2f}")
         rows.append([*row, entry.verdict])
     if speeds is not None:
         heads.append("median ms")

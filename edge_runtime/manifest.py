@@ -82,7 +82,7 @@ class Variant:
     Attributes:
         name: ``<format>_<arithmetic>``, for example ``tflite_int8``.
         file, bytes, sha256: where it is, how large, and the digest of its content.
-        format: which kind of interpreter reads it.
+        format: which kind of interpreter reads it; a device passes over those it has none for.
         quantization: the arithmetic in words.
         operating_points: by target, "melanoma" and "malignant".
         golden: expected class probabilities, one row per golden input.
@@ -97,7 +97,7 @@ class Variant:
     file: str
     bytes: int
     sha256: str
-    format: Literal["tflite", "onnx"]
+    format: str
     quantization: str
     operating_points: Mapping[str, OperatingPoint]
     golden: tuple[tuple[float, ...], ...]
@@ -113,6 +113,8 @@ class Variant:
         _check_digest(self.sha256)
         if not re.fullmatch(r"[a-z0-9]+_[a-z0-9]+", self.name):
             raise RecordError(f"variant name is {self.name!r}, expected <format>_<arithmetic>")
+        if self.name.partition("_")[0] != self.format:
+            raise RecordError(f"format of {self.name} is {self.format!r}, expected as in the name")
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,17 @@ SUMMARY = "Convert a run into TFLite and ONNX variants; a bundle gets those that
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the verb's arguments."""
-    from convert.variants import VARIANTS
+    from convert.variants import DEFAULT_VARIANTS, VARIANTS
 
     parser.add_argument("run", metavar="RUN", help="folder that `dermedge train` wrote")
     parser.add_argument("--out", type=Path, required=True, metavar="BUNDLE")
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier bundle")
     parser.add_argument("--data", type=Path, metavar="DATA",
                         help="where the run's images are now, if they have moved")  # fmt: skip
+    usual = ",".join(DEFAULT_VARIANTS)
     parser.add_argument("--variants", metavar="LIST",
-                        help=f"separated by commas (default: {','.join(VARIANTS)})")  # fmt: skip
+                        help=f"separated by commas, or all: {', '.join(VARIANTS)} (default: "
+                        f"{usual})")  # fmt: skip
     parser.add_argument("--name", help="of the bundle (default: the run's)")
     parser.add_argument("--version", default="0.1.0", help="of the bundle (default: 0.1.0)")
     add_margin_arguments(parser)

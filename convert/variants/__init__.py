@@ -1,12 +1,14 @@
 """The variants of a model, by name: ``<format>_<arithmetic>``.
 
-    format      tflite, onnx
+    format      tflite, onnx, coreml
     arithmetic  f32      32-bit floats, as trained
-                f16      weights stored as 16-bit floats
+                f16      weights stored as 16-bit floats; onnx and coreml compute in them, too
                 dynamic  weights stored as 8-bit integers, activations in float
-                int8     weights and activations as 8-bit integers; softmax in float
+                int8     weights and activations as 8-bit integers
+                int16x8  activations as 16-bit integers, weights as 8-bit integers
 
-A variant is one function ``(Exported) -> bytes`` and one line below.
+The logits come out as 32-bit floats in every variant, and the softmax computes in them. A variant
+is one function ``(Exported) -> bytes`` and one line below.
 """
 
 from __future__ import annotations
@@ -15,14 +17,21 @@ import importlib
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime import backends
 from edge_runtime._quiet import quiet_stderr
-from edge_runtime.errors import UsageError
+from edge_runtime.errors import MissingExtraError, UsageError
+
+EVERY_VARIANT = "all"
+"""What `chosen` takes for every line of the registry."""
+
+_FILE_ENDINGS = {"coreml": "mlpackage.zip"}  # of formats that are not called as their files end
 
 
 @dataclass(frozen=True)
@@ -55,19 +64,28 @@ class VariantKind:
         tolerance: how far an interpreter's golden answers may lie from those recorded here; wide
             enough for another processor's rounding, far below a wrong kernel's error.
         rank: the lower, the more a device should prefer it among those that pass.
+        needs: import name of a package that an extra of the format's name installs.
+        on_request: made only when it is named.
     """
 
     name: str
-    format: Literal["tflite", "onnx"]
+    format: str
     quantization: str
     converter: str
     tolerance: float
     rank: int
+    needs: str = ""
+    on_request: bool = False
 
     @property
     def file(self) -> str:
         """Name of the model file in a bundle."""
-        return f"{self.name}.{self.format}"
+        return f"{self.name}.{_FILE_ENDINGS.get(self.format, self.format)}"
+
+    @property
+    def executable(self) -> bool:
+        """Whether the device package has an interpreter for it, so that it can be judged."""
+        return backends.readable(self.format)
 
     def convert(self, exported: Exported) -> bytes:
         """The content of the model file.
@@ -93,27 +111,52 @@ _KINDS = (
     VariantKind(
         "tflite_int8", "tflite", "8-bit weights and activations", "tflite:int8", 0.03, 0
     ),
+    VariantKind(
+        "tflite_int16x8", "tflite", "8-bit weights, 16-bit activations", "tflite_int16x8:int16x8",
+        0.01, 7, on_request=True,  # no fast kernels: 25 times slower than int8
+    ),
     VariantKind("onnx_f32", "onnx", "none (32-bit floats)", "onnx:float32", 1e-3, 5),
+    VariantKind(
+        "onnx_f16", "onnx", "16-bit float weights and activations", "onnx:float16", 0.01, 6
+    ),
     VariantKind("onnx_int8", "onnx", "8-bit weights and activations (QDQ)", "onnx:int8", 0.03, 4),
+    VariantKind(
+        "coreml_f16", "coreml", "16-bit float weights and activations", "coreml:float16", 0.01, 8,
+        needs="coremltools", on_request=True,
+    ),
 )  # fmt: skip
 
 VARIANTS: Mapping[str, VariantKind] = {kind.name: kind for kind in _KINDS}
 """Every variant, in the order in which tables show them."""
 
+DEFAULT_VARIANTS = tuple(kind.name for kind in _KINDS if not kind.on_request)
+"""What is made unless variants are named."""
+
 
 def chosen(names: str | None) -> tuple[VariantKind, ...]:
-    """The variants that a comma-separated list names; all of them for None.
+    """The variants that a comma-separated list names, "all" of them, or for None the default.
 
     Raises:
         UsageError: an unknown name.
+        MissingExtraError: a named variant needs a package that is not installed.
     """
     if names is None:
-        return _KINDS
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
+        wanted = list(DEFAULT_VARIANTS)
+    elif names.strip() == EVERY_VARIANT:
+        wanted = list(VARIANTS)
+    else:
+        wanted = [name.strip() for name in names.split(",") if name.strip()]
     unknown = [name for name in wanted if name not in VARIANTS]
     if unknown or not wanted:
         raise UsageError(
             f"There is no variant {unknown[0] if unknown else names!r}; choose among "
-            f"{', '.join(VARIANTS)}."
+            f"{', '.join(VARIANTS)}, or {EVERY_VARIANT}."
         )
-    return tuple(kind for kind in _KINDS if kind.name in wanted)
+    kinds = tuple(kind for kind in _KINDS if kind.name in wanted)
+    for kind in kinds:
+        if kind.needs and find_spec(kind.needs) is None:
+            raise MissingExtraError(
+                f"{kind.name} needs {kind.needs}; run "
+                f'pip install "dermedge[{kind.format}]", or leave it out.'
+            )
+    return kinds

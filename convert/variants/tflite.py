@@ -50,7 +50,7 @@ def int8(exported: Exported) -> bytes:
     converter = _converter(exported)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = images
-    with _refusal_in_words():
+    with refusal_in_words():
         # The debugger is TensorFlow's way to leave chosen operators in float.
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter,
@@ -68,12 +68,13 @@ def _converter(exported: Exported) -> Any:
 
 
 def _convert(converter: Any) -> bytes:
-    with _refusal_in_words():
+    with refusal_in_words():
         return bytes(converter.convert())
 
 
 @contextlib.contextmanager
-def _refusal_in_words() -> Iterator[None]:
+def refusal_in_words() -> Iterator[None]:
+    """Turn what TensorFlow raises for a model it cannot convert into `VariantUnsupportedError`."""
     try:
         yield
     except (RuntimeError, ValueError, tf.errors.OpError) as error:

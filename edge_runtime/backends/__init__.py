@@ -71,6 +71,11 @@ BACKENDS = (
 """Every backend, the preferred one first."""
 
 
+def readable(model_format: str) -> bool:
+    """Whether any backend reads this format, installed or not."""
+    return any(model_format in kind.formats for kind in BACKENDS)
+
+
 def choose(model_format: str, name: str | None = None) -> BackendKind:
     """The backend for a format of model file: the named one, else the first that is installed.
 
@@ -78,6 +83,10 @@ def choose(model_format: str, name: str | None = None) -> BackendKind:
         BackendNotInstalledError: none fits, or its package is not installed.
     """
     fitting = [kind for kind in BACKENDS if model_format in kind.formats]
+    if not fitting:
+        raise BackendNotInstalledError(
+            f"No interpreter here reads {model_format} files; choose another variant."
+        )
     if name is not None:
         named = [kind for kind in BACKENDS if kind.name == name]
         if not named:

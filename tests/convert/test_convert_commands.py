@@ -18,6 +18,7 @@ from convert.gate.judge import Margins
 from convert.variants import VARIANTS, Exported
 from edge_runtime.bundle import Bundle
 from edge_runtime.commands import main
+from tests.conftest import EXECUTABLE
 from tests.convert.sabotage import content, noisy_onnx, swap_model
 from train.run import RunFolder
 
@@ -50,6 +51,7 @@ def test_second_conversion_in_another_process_makes_the_same_bundle(
     done = dermedge(
         "convert", run_folder.folder, "--out", out, "--name", "test", "--bootstrap", 100,
         "--calibration-images", 60, "--accept-unproven", "--allow-failing", "--json",
+        "--variants", ",".join(EXECUTABLE),
     )  # fmt: skip
     (line,) = done.stdout.splitlines()
     printed = json.loads(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from convert.variants import VARIANTS
+from convert.variants import DEFAULT_VARIANTS
 from edge_runtime.bundle import Bundle
 from edge_runtime.commands import main
 
@@ -26,14 +26,14 @@ def test_demo_trains_converts_judges_and_classifies(dermedge: Command, tmp_path:
     assert printed["bundle"] == "out/demo/bundle"
 
     variants = {one["name"]: one for one in printed["variants"]}
-    assert list(variants) == list(VARIANTS)
+    assert list(variants) == list(DEFAULT_VARIANTS)
     for one in variants.values():
         assert one["verdict"] == "pass", one
         assert 0.80 < one["metrics"]["melanoma_auc"]["value"] < 0.99
         assert one["difference"]["melanoma_auc"]["high"] < 0.01
         assert one["median_ms"] > 0
     manifest = Bundle.open(tmp_path / "out" / "demo" / "bundle").manifest
-    assert {variant.name for variant in manifest.variants} == set(VARIANTS)
+    assert {variant.name for variant in manifest.variants} == set(DEFAULT_VARIANTS)
     assert manifest.source.generated
     assert manifest.source.licence == "CC0-1.0"
 

@@ -6,16 +6,22 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convert.variants import VARIANTS, Exported, chosen
+from convert.conversion import convert
+from convert.outcome import Options
+from convert.variants import DEFAULT_VARIANTS, VARIANTS, Exported, chosen
+from convert.variants import onnx as converters
+from convert.variants.tflite_int16x8 import softmax_in_float
 from edge_runtime import backends
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import UsageError, VariantUnsupportedError
+from edge_runtime.errors import MissingExtraError, UsageError, VariantUnsupportedError
 from edge_runtime.preprocess import load_input
+from tests.conftest import EXECUTABLE
 from train.run import RunFolder
 
 TFLITE = [name for name, kind in VARIANTS.items() if kind.format == "tflite"]
@@ -52,10 +58,10 @@ def answers(bundle: Path, inputs: NDArray[np.uint8]) -> Answers:
 # What is in the bundle
 
 
-def test_bundle_holds_every_variant_and_prefers_int8(bundle: Path) -> None:
+def test_bundle_holds_every_variant_that_runs_here_and_prefers_int8(bundle: Path) -> None:
     variants = Bundle.open(bundle).manifest.variants
-    assert {variant.name for variant in variants} == set(VARIANTS) == {*TFLITE, *ONNX}
-    assert len(variants) == 6
+    assert {variant.name for variant in variants} == {*EXECUTABLE} == {*TFLITE, *ONNX}
+    assert len(variants) == 8
     assert variants[0].name == "tflite_int8"
     for variant in variants:
         kind = VARIANTS[variant.name]
@@ -66,8 +72,9 @@ def test_bundle_holds_every_variant_and_prefers_int8(bundle: Path) -> None:
 def test_names_follow_the_grammar_and_ranks_are_an_order() -> None:
     for name, kind in VARIANTS.items():
         assert kind.name == name
-        assert re.fullmatch(r"(tflite|onnx)_(f32|f16|dynamic|int8)", name)
-        assert name.startswith(kind.format)
+        assert re.fullmatch(r"(tflite|onnx|coreml)_(f32|f16|dynamic|int8|int16x8)", name)
+        assert name.startswith(f"{kind.format}_")
+        assert kind.executable == (kind.format != "coreml")
     assert sorted(kind.rank for kind in VARIANTS.values()) == list(range(len(VARIANTS)))
 
 
@@ -76,7 +83,9 @@ def test_smaller_numbers_make_smaller_files(bundle: Path) -> None:
     assert size["tflite_f16"] < 0.6 * size["tflite_f32"]
     assert size["tflite_int8"] < 0.4 * size["tflite_f32"]
     assert size["tflite_dynamic"] < 0.4 * size["tflite_f32"]
+    assert size["tflite_int16x8"] < 0.4 * size["tflite_f32"]
     assert size["onnx_int8"] < 0.4 * size["onnx_f32"]
+    assert size["onnx_f16"] < 0.6 * size["onnx_f32"]
 
 
 # What they answer
@@ -86,7 +95,7 @@ def test_smaller_numbers_make_smaller_files(bundle: Path) -> None:
     ("name", "tolerance"),
     [
         ("tflite_f32", 1e-5), ("onnx_f32", 1e-5), ("tflite_f16", 5e-3), ("tflite_dynamic", 0.05),
-        ("tflite_int8", 0.1), ("onnx_int8", 0.1),
+        ("tflite_int8", 0.1), ("tflite_int16x8", 0.05), ("onnx_f16", 5e-3), ("onnx_int8", 0.1),
     ],
 )  # fmt: skip
 def test_variant_answers_as_the_keras_model_does(
@@ -138,15 +147,41 @@ def test_int8_is_integer_throughout_but_for_the_softmax(bundle: Path) -> None:
     assert operators["DEQUANTIZE"] == 1
 
 
-def test_int8_probabilities_are_not_of_256_steps(
-    bundle: Path, images: list[Path], run_folder: RunFolder
-) -> None:
-    content = (bundle / "tflite_int8.tflite").read_bytes()
-    interpreter = backends.load(backends.choose("tflite"), content, threads=1)
-    found = [interpreter.run(load_input(path, run_folder.run.input)) for path in images]
-    assert len(np.unique(found)) > 256
-    steps = np.stack(found).astype(np.float64) * 256
-    assert np.abs(steps - np.round(steps)).max() > 0.1
+def test_int16x8_is_integer_throughout_but_for_the_softmax(bundle: Path) -> None:
+    interpreter = interpreter_of(bundle, "tflite_int16x8")
+    dtype = {one["index"]: np.dtype(one["dtype"]) for one in interpreter.get_tensor_details()}
+    operators = [
+        (one["op_name"], {dtype[index] for index in one["outputs"]})
+        for one in interpreter._get_ops_details()
+        if one["op_name"] != "DELEGATE"
+    ]
+    names = [name for name, _ in operators]
+    assert (names[0], names[-2:]) == ("QUANTIZE", ["DEQUANTIZE", "SOFTMAX"])
+    assert names.count("CONV_2D") == 5
+    assert {frozenset(kinds) for _, kinds in operators[:-2]} == {frozenset([np.dtype("i2")])}
+    assert [kinds for _, kinds in operators[-2:]] == [{np.dtype("f4")}] * 2
+
+
+@pytest.mark.parametrize("name", EXECUTABLE)
+def test_probabilities_are_not_of_few_steps(name: str, answers: Answers) -> None:
+    found = answers(name)
+    assert len(np.unique(found)) > 0.9 * found.size  # no ties
+    for steps in (256, 2048, 32768):  # of 8-bit, 16-bit float and 16-bit softmaxes
+        apart = np.abs(found.astype(np.float64) * steps - np.round(found * steps))
+        assert apart.max() > 0.1
+
+
+def test_onnx_f16_computes_in_16_bits_but_for_the_softmax(bundle: Path) -> None:
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(bundle / "onnx_f16.onnx")).graph
+    kind = {one.name: one.type.tensor_type.elem_type for one in graph.value_info}
+    (softmax,) = (node for node in graph.node if node.op_type == "Softmax")
+    assert softmax.output[0] == graph.output[0].name
+    assert kind[softmax.input[0]] == onnx.TensorProto.FLOAT
+    convolutions = [node for node in graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 5
+    assert {kind[node.output[0]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
 
 
 def test_onnx_int8_quantizes_weights_and_activations_and_not_the_softmax(bundle: Path) -> None:
@@ -182,16 +217,98 @@ def test_onnx_takes_one_image_of_floats(name: str, bundle: Path) -> None:
 def test_unknown_variant_names_those_there_are() -> None:
     with pytest.raises(UsageError, match="no variant 'tflite_int4'; choose among tflite_f32, "):
         chosen("onnx_f32,tflite_int4")
-    with pytest.raises(UsageError, match="no variant ' , '"):
+    with pytest.raises(UsageError, match=r"no variant ' , '.*, coreml_f16, or all\."):
         chosen(" , ")
 
 
 def test_chosen_variants_come_in_the_order_of_the_registry() -> None:
     assert [kind.name for kind in chosen(" onnx_f32,tflite_int8 ")] == ["tflite_int8", "onnx_f32"]
-    assert [kind.name for kind in chosen(None)] == list(VARIANTS)
+    assert [kind.name for kind in chosen(None)] == list(DEFAULT_VARIANTS)
+    assert set(VARIANTS) - set(DEFAULT_VARIANTS) == {"tflite_int16x8", "coreml_f16"}
 
 
-@pytest.mark.parametrize("name", ["tflite_f32", "tflite_int8"])
+def test_variant_whose_package_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("convert.variants.find_spec", lambda name: None)
+    for names in ("coreml_f16", "all"):
+        with pytest.raises(MissingExtraError, match=r'pip install "dermedge\[coreml\]", or leave'):
+            chosen(names)
+
+
+def test_two_conversions_give_the_same_bytes(
+    bundle: Path, run_folder: RunFolder, tmp_path: Path
+) -> None:
+    out = tmp_path / "again"
+    options = Options(
+        name="test", variants=chosen(",".join(EXECUTABLE)), bootstrap=0, calibration_images=60,
+        accept_unproven=True, allow_failing=True,
+    )  # fmt: skip
+    convert(run_folder, out, options)
+    for name in EXECUTABLE:
+        file = VARIANTS[name].file
+        assert (out / file).read_bytes() == (bundle / file).read_bytes(), name
+
+
+# What a format cannot hold
+
+
+def test_hard_swish_has_no_int16_form_and_is_refused_by_name(tmp_path: Path) -> None:
+    import keras
+
+    image = keras.Input((16, 16, 3), name="image")
+    x = keras.layers.Conv2D(4, 3)(image)
+    x = keras.layers.Activation("hard_swish")(x)
+    x = keras.layers.Dense(2, activation="softmax")(keras.layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, x)
+    signature = [keras.InputSpec(shape=(1, 16, 16, 3), dtype="float32", name="image")]
+    model.export(tmp_path, format="tf_saved_model", input_signature=signature, verbose=False)
+    pictures = np.random.default_rng(0).integers(0, 256, (4, 16, 16, 3), np.uint8)
+    exported = Exported(model, tmp_path, 16, pictures, ("mel", "nv"))
+    with pytest.raises(VariantUnsupportedError, match="HARD_SWISH"):
+        VARIANTS["tflite_int16x8"].convert(exported)
+    assert VARIANTS["tflite_int8"].convert(exported)
+
+
+def without_numbers(model: Any) -> None:
+    from onnx import TensorProto
+
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            tensor.raw_data = np.full(list(tensor.dims), np.nan, np.float32).tobytes()
+
+
+def of_the_future(model: Any) -> None:
+    model.opset_import[0].version = 999
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"), [(without_numbers, "not finite"), (of_the_future, "cannot load")]
+)
+def test_file_that_the_device_cannot_use_is_left_out_and_the_others_go_on(
+    spoil: Callable[[Any], None], reason: str, run_folder: RunFolder, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    import onnx
+
+    def spoilt(exported: Exported) -> bytes:
+        model = onnx.load_from_string(converters.float32(exported))
+        spoil(model)
+        return bytes(model.SerializeToString())
+
+    monkeypatch.setattr(converters, "float16", spoilt)
+    options = Options(variants=chosen("tflite_f32,onnx_f16"), bootstrap=0, calibration_images=30)
+    conversion = convert(run_folder, tmp_path / "bundle", options)
+    assert [outcome.kept for outcome in conversion.outcomes] == [True, False]
+    assert reason in conversion.outcomes[1].reason
+
+
+def test_file_that_does_not_end_in_a_softmax_is_not_rearranged(bundle: Path) -> None:
+    with pytest.raises(VariantUnsupportedError, match="expected one as the last layer"):
+        softmax_in_float((bundle / "tflite_int8.tflite").read_bytes())
+
+
+@pytest.mark.parametrize("name", ["tflite_f32", "tflite_int8", "tflite_int16x8"])
 def test_model_that_a_format_cannot_hold_is_refused_in_a_sentence(
     name: str, tmp_path: Path
 ) -> None:

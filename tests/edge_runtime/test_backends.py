@@ -13,7 +13,10 @@ from edge_runtime.errors import BackendNotInstalledError, ModelMismatchError, Se
 from tests.edge_runtime.changing import edit_manifest, read_manifest, replace_file, variant
 from tests.edge_runtime.making import assert_one_sentence
 
-VARIANTS = ("tflite_f32", "tflite_f16", "tflite_dynamic", "tflite_int8", "onnx_f32", "onnx_int8")
+VARIANTS = (
+    "tflite_f32", "tflite_f16", "tflite_dynamic", "tflite_int8", "tflite_int16x8",
+    "onnx_f32", "onnx_f16", "onnx_int8",
+)  # fmt: skip
 KINDS = {kind.name: kind for kind in backends.BACKENDS}
 TFLITE_RUNTIME_IS_HERE = KINDS["tflite-runtime"].installed
 
