@@ -13,35 +13,45 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-ray test-mediapipe check format readme reproduce gate-table clean
+.PHONY: help demo test test-ray test-mediapipe test-arm bench-training check format readme reproduce gate-table clean
 
 help:
-	@echo 'make demo    draw images, train, convert, judge and classify; under three minutes'
-	@echo 'make test    style, types and tests; under fifteen minutes'
-	@echo 'make test-ray    trials and folds on a local Ray cluster, a worker killed in mid-run'
+	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
+	@echo 'make test            style, types and tests; under fifteen minutes'
+	@echo 'make test-ray        trials and folds on a local Ray cluster, a worker killed in mid-run'
+	@echo 'make test-arm        the device package on emulated ARM processors, with the real wheels'
 	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'
-	@echo 'make reproduce   two published studies, their way and without leaks; hours'
-	@echo 'make gate-table  simulate what the gate lets through, into docs/gate.md; minutes'
-	@echo 'make format  put the code into its style'
-	@echo 'make readme  put a transcript of the demo into the README'
-	@echo 'make clean   remove the environment and what the demo made'
+	@echo 'make reproduce       two published studies, their way and without leaks; hours'
+	@echo 'make bench-training  images a second in training, with and without the pipeline'
+	@echo 'make gate-table      simulate what the gate lets through, into docs/gate.md; minutes'
+	@echo 'make format          put the code into its style'
+	@echo 'make readme          put a transcript of the demo into the README'
+	@echo 'make clean           remove the environment and what the demo made'
 
 demo: $(STAMP)
 	$(BIN)/dermedge demo --out out/demo --overwrite
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not arm'
 
 test-ray: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints.txt -e ./edge_runtime -e '.[dev,scale]'
 	$(BIN)/python -m pytest -m ray
 
+test-arm: $(STAMP)
+	$(BIN)/python -m tests.arm.machines
+	$(BIN)/python -m pytest -m arm
+	$(BIN)/python -m tests.arm.report
+
 test-mediapipe: $(STAMP) $(MEDIAPIPE_STAMP)
 	DERMEDGE_MEDIAPIPE=$(MEDIAPIPE)/bin/python $(BIN)/python -m pytest tests/convert/test_mediapipe.py
 
 reproduce: $(STAMP)
 	$(BIN)/python -m train.reproduction
+
+bench-training: $(STAMP)
+	$(BIN)/python -m benchmarks.training
 
 gate-table: $(STAMP)
 	$(BIN)/python -m convert.gate.simulation

@@ -2,7 +2,7 @@
 
 Profiled on a CPU, a step of EfficientNet-Lite0 as Keras 3 and TensorFlow run it spends over half
 of its time in batch normalization, which Keras builds from some ten elementary operations
-(keras-team/keras-core issue 225), and a quarter of the rest in the kernel gradients of the 5x5
+(keras-team/keras-core issue 225), and a fifth of the rest in the kernel gradients of the 5x5
 depthwise convolutions, for which oneDNN 3.7 has a fast kernel only up to a width of 3. Both have
 a better kernel in TensorFlow itself. `docs/training_speed.md` has the figures.
 """
@@ -22,8 +22,8 @@ _WIDEST_FAST = 3
 def with_fast_layers(model: keras.Model) -> keras.Model:
     """The same function with the same variables, in the same order, and faster gradients.
 
-    Only for training: save and convert ``model``, whose weights are the very ones being trained.
-    Results differ by rounding only.
+    Train it, and validate with it; save and convert ``model``, whose weights are the very ones
+    being trained. Results differ by rounding only.
 
     Args:
         model: a functional model; layers that have no faster form are shared with it.
@@ -71,11 +71,15 @@ class _FusedBatchNormalization(_Wrapper):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch in training, by the moving averages otherwise, as Keras does."""
         plain = self.plain
-        if not (training and plain.trainable):
+        if training and not plain.trainable:
             return plain(inputs, training=False)
+        moments = {} if training else {"mean": plain.moving_mean, "variance": plain.moving_variance}
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-            inputs, plain.gamma, plain.beta, epsilon=plain.epsilon, is_training=True
-        )
+            inputs, plain.gamma, plain.beta, **moments, epsilon=plain.epsilon,
+            is_training=bool(training),
+        )  # fmt: skip
+        if not training:
+            return outputs
         # The operation's variance is that of a sample (divided by n - 1); Keras averages by n.
         count = tf.cast(tf.reduce_prod(tf.shape(inputs)[:3]), tf.float32)
         variance *= (count - 1) / count

@@ -114,7 +114,7 @@ class _Learner:
     def __init__(self, model: keras.Model, parts: Parts, config: TrainConfig) -> None:
         self._model, self._parts, self._config = model, parts, config
         self._steps = steps_per_epoch(len(parts.train), config.batch_size)
-        self._predict: Predict = predictor(model)
+        self._predict: Predict = predictor(with_fast_layers(model))
         self._batches: Any = None
         classes = model.output_shape[-1]
         self._weights = class_weights(parts.train_labels, classes, config.class_weighting)
@@ -127,6 +127,7 @@ class _Learner:
             metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
             jit_compile=False,  # XLA on a CPU is several times slower for these networks
         )
+        self._network.make_train_function()  # traced once, for batches of any length
         self._network.optimizer.build(self._network.trainable_variables)
         self._average = keras.callbacks.SwapEMAWeights()
         self._average.set_model(self._network)
@@ -136,21 +137,22 @@ class _Learner:
         started = time.monotonic()
         config, images = self._config, len(self._parts.train)
         self._seed_dropout(number)
-        loss = accuracy = seen = 0.0
+        loss = accuracy = 0.0
+        seen, batches = 0, self._stream(number)
         with progress.bar(f"epoch {number + 1}/{config.epochs}", images) as update:
             for step in range(self._steps):
-                batch_images, targets, weights = next(self._stream(number))
-                logs = self._train_on(batch_images, targets, weights)
+                logs = self._step(batches)
                 if not math.isfinite(logs["loss"]):
                     raise TrainingError(
                         f"The loss is {logs['loss']} in epoch {number + 1}, step {step + 1}; lower "
                         f"--learning-rate (it is {config.learning_rate:g})."
                         + (f" The {number} epochs before are kept." if number else "")
                     )
-                seen += len(targets)
-                loss += logs["loss"] * len(targets)
-                accuracy += logs["accuracy"] * len(targets)
-                update(int(seen), note=f"loss {loss / seen:.3f}")
+                count = min(config.batch_size, images - seen)
+                seen += count
+                loss += logs["loss"] * count
+                accuracy += logs["accuracy"] * count
+                update(seen, note=f"loss {loss / seen:.3f}")
         with self.averaged():
             answers = self._predict(self._parts.tensors, self._parts.val)
         figures = _validate(answers, self._parts.val_truth)
@@ -161,8 +163,8 @@ class _Learner:
             )
         return {
             "epoch": number + 1,
-            "loss": float(loss / seen),
-            "accuracy": float(accuracy / seen),
+            "loss": loss / seen,
+            "accuracy": accuracy / seen,
             **figures,
             "seconds": round(time.monotonic() - started, 1),
         }
@@ -196,19 +198,19 @@ class _Learner:
         optimizer = {f"optimizer/{i}": v for i, v in enumerate(self._network.optimizer.variables)}
         return network | optimizer
 
-    def _train_on(self, images: Any, targets: Any, weights: Any) -> Mapping[str, float]:
+    def _step(self, batches: Any) -> dict[str, float]:
+        """Train on the next batch; loss and accuracy of that batch alone."""
         import tensorflow as tf
 
+        self._network.reset_metrics()
         try:
-            logs: Mapping[str, float] = self._network.train_on_batch(
-                images, targets, weights, return_dict=True
-            )
+            logs = self._network.train_function(batches)
         except tf.errors.ResourceExhaustedError:
             raise TrainingError(
                 f"Memory does not hold a step of {self._config.batch_size} images of "
                 f"{self._config.input_size} px; lower --batch-size or --input-size."
             ) from None
-        return logs
+        return {name: float(value) for name, value in logs.items()}
 
     def _stream(self, first_epoch: int) -> Any:
         """Batches of all epochs from ``first_epoch`` on, made once."""

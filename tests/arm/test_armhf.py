@@ -1,0 +1,133 @@
+"""A 32-bit ARM system: tflite-runtime with Debian's own Python 3.11, NumPy 1.24 and Pillow 9.4.
+
+tflite-runtime has XNNPACK for floats only. Its 8-bit kernels are TensorFlow Lite's own, which round
+otherwise (`tests.arm.rounding`): its int8 answers are compared with the same kernels on x86-64,
+which LiteRT has too, and how far these lie from XNNPACK's is written down beside it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_runtime.bundle import Bundle
+from tests.arm import measured
+from tests.arm.conftest import Asking
+from tests.arm.machines import Machine, Machines
+from tests.arm.test_aarch64 import classify, compare, grey_levels_between, images_of
+
+pytestmark = [pytest.mark.arm, pytest.mark.slow]
+
+CPU = "cortex-a7"  # Raspberry Pi 2, the slowest board that runs armhf
+FLOATS = ("tflite_f32", "tflite_f16")
+ALLOWED = 2 / 256
+OLDER = {"backend": "tflite-runtime", "variants": (*FLOATS, "tflite_int8")}
+HERE = {"variants": (*FLOATS, "tflite_dynamic", "tflite_int8")}
+
+
+def older(boards: Machines, machine: str) -> tuple[Machine, str]:
+    """A machine with tflite-runtime, and its processor."""
+    return {"armhf": (boards.armhf, CPU), "aarch64": (boards.aarch64_older, "cortex-a53")}[machine]
+
+
+@pytest.mark.parametrize("machine", ["armhf", "aarch64"])
+@pytest.mark.parametrize("variant", FLOATS)
+def test_float_variant_decides_as_litert_on_x86_64(
+    boards: Machines, asking: Asking, decide: Callable[..., list[str]], variant: str, machine: str
+) -> None:
+    here, there = asking(boards.x86_64, **HERE), asking(*older(boards, machine), **OLDER)
+    told = compare(variant, here.probabilities[variant], there.probabilities[variant], decide)
+    measured.keep("older", f"{variant} {machine}", told)
+    assert told["decisions"] == 0
+    assert told["largest"] < 1e-5
+
+
+@pytest.mark.parametrize("machine", ["armhf", "aarch64"])
+def test_int8_variant_decides_as_the_same_kernels_on_x86_64(
+    boards: Machines, asking: Asking, bundle: Path, logits_file: Path,
+    decide: Callable[..., list[str]], machine: str,
+) -> None:  # fmt: skip
+    whole = str(bundle / Bundle.open(bundle).manifest.variant("tflite_int8").file)
+    graphs = {"whole": whole, "logits": str(logits_file)}
+    here = asking(boards.x86_64, graphs=graphs, built_in=True).graphs
+    there = asking(*older(boards, machine), backend="tflite-runtime", graphs=graphs).graphs
+    told = compare("tflite_int8", here["whole"], there["whole"], decide)
+    told["logits"] = bool((here["logits"] == there["logits"]).all())
+    measured.keep("older", f"tflite_int8 {machine}, built-in kernels", told)
+    assert told["decisions"] == 0
+    assert told["largest"] <= ALLOWED
+    np.testing.assert_array_equal(here["logits"], there["logits"])
+
+
+@pytest.mark.parametrize("machine", ["armhf", "aarch64"])
+def test_int8_variant_stays_within_the_golden_tolerance_of_xnnpack(
+    boards: Machines, asking: Asking, bundle: Path, decide: Callable[..., list[str]], machine: str
+) -> None:
+    here, there = asking(boards.x86_64, **HERE), asking(*older(boards, machine), **OLDER)
+    variant = Bundle.open(bundle).manifest.variant("tflite_int8")
+    told = compare(
+        variant.name, here.probabilities[variant.name], there.probabilities[variant.name], decide
+    )
+    told["self_test"] = there.self_test[variant.name]
+    points = variant.operating_points
+    measured.keep("older", f"tflite_int8 {machine}, XNNPACK", told)
+    assert told["self_test"] <= variant.golden_tolerance
+    nearest = np.abs(
+        here.probabilities[variant.name][:, None, :]
+        - np.array([point.threshold for point in points.values()])[None, :, None]
+    ).min(axis=(1, 2))
+    clear = nearest > told["largest"] * len(variant.golden[0])  # of sums, too
+    expected = np.array(decide(variant.name, here.probabilities[variant.name]))
+    answered = np.array(decide(variant.name, there.probabilities[variant.name]))
+    assert (expected == answered)[clear].all()
+
+
+def test_armhf_has_what_debian_brings(boards: Machines, asking: Asking) -> None:
+    about = asking(boards.armhf, CPU, **OLDER).about
+    assert about["machine"] == "armv7l"
+    assert about["numpy"].startswith("1.24.")
+    assert about["pillow"].startswith("9.4.")
+    assert Path(about["package"]).is_relative_to(boards.armhf.packages)
+
+
+def test_input_tensors_are_close_to_those_of_x86_64(
+    boards: Machines, asking: Asking, kinds_of_files: dict[str, list[Path]]
+) -> None:
+    named = images_of(kinds_of_files)
+    here = asking(boards.x86_64, images=named)
+    there = asking(boards.armhf, CPU, backend="tflite-runtime", images=named)
+    assert max(grey_levels_between(here, there, kinds_of_files, "armhf").values()) <= 2
+
+
+def test_command_decides_as_on_x86_64(
+    boards: Machines, bundle: Path, kinds_of_files: dict[str, list[Path]]
+) -> None:
+    files = [file for of_a_kind in kinds_of_files.values() for file in of_a_kind]
+    here = classify(boards.x86_64, bundle, files, variant="tflite_f32")
+    there = classify(boards.armhf, bundle, files, CPU, variant="tflite_f32")
+    largest = 0.0
+    for file, expected, answer in zip(files, here, there, strict=True):
+        assert answer["decision"] == expected["decision"], file.name
+        for code, probability in expected["probabilities"].items():
+            largest = max(largest, abs(answer["probabilities"][code] - probability))
+    measured.keep("command", f"armhf {CPU}", {"files": len(files), "largest": largest})
+    assert largest <= ALLOWED
+
+
+def test_dynamic_variant_is_answered_rightly_or_refused(
+    boards: Machines, bundle: Path, images: list[Path]
+) -> None:
+    words = ("--model", bundle, "--variant", "tflite_dynamic", "--threads", 1, "--json")
+    done = boards.armhf.dermedge("classify", images[0], *words, cpu=CPU)
+    if done.returncode == 2:
+        assert "wrongly" in done.stderr or "cannot load" in done.stderr
+        measured.keep("refused", "tflite_dynamic armhf", done.stderr.strip())
+        return
+    (here,) = classify(boards.x86_64, bundle, images[:1], variant="tflite_dynamic")
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert answer["probabilities"] == pytest.approx(here["probabilities"], abs=0.02)
