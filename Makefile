@@ -13,11 +13,12 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-ray test-mediapipe test-arm bench-training check format readme reproduce gate-table clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm bench-training check format readme reproduce gate-table clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
 	@echo 'make test            style, types and tests; under fifteen minutes'
+	@echo 'make test-slow       tests of a minute or more, most of them on real images'
 	@echo 'make test-ray        trials and folds on a local Ray cluster, a worker killed in mid-run'
 	@echo 'make test-arm        the device package on emulated ARM processors, with the real wheels'
 	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'
@@ -32,7 +33,10 @@ demo: $(STAMP)
 	$(BIN)/dermedge demo --out out/demo --overwrite
 
 test: check
-	$(BIN)/python -m pytest -m 'not arm'
+	$(BIN)/python -m pytest -m 'not arm and not ray and not slow'
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -m 'slow and not ray'
 
 test-ray: $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \

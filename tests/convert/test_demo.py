@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from tests.conftest import Command
 
 
-@pytest.mark.slow
 def test_demo_trains_converts_judges_and_classifies(dermedge: Command, tmp_path: Path) -> None:
     done = dermedge("demo", "--json", cwd=tmp_path, check=0)
     assert "Traceback" not in done.stderr

@@ -244,6 +244,7 @@ def test_mobilenet_v2_scales_bytes_as_keras_applications_does() -> None:
     np.testing.assert_allclose(np.asarray(found), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_mobilenet_v2_answers_in_eight_bits_as_in_floats(tmp_path: Path) -> None:
     import keras
 

@@ -41,6 +41,7 @@ def test_known_transforms_of_generated_pictures_are_found(tmp_path):
     assert not [pair for answer in answers for pair in answer.false], measure.table(answers)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_known_transforms_of_real_pictures_are_found(data_root):
     (source,) = read_sources([data_root / "ham10000"])

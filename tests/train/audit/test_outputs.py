@@ -112,6 +112,7 @@ def test_names_are_escaped_in_the_sheet(folders, tmp_path, run_audit):
     assert "&lt;img src=x onerror=alert(1)&gt;.jpg" in page
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_nine_class_collection_is_found_out_and_put_right(data_root, tmp_path, run_audit):
     out = tmp_path / "nine.csv"

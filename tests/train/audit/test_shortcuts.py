@@ -75,6 +75,7 @@ def test_images_alike_in_everything_are_not_judged():
     assert "same size" in found.reason
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_size_alone_tells_melanoma_in_ham10000(data_root):
     (source,) = read_sources([data_root / "ham10000"])
