@@ -5,10 +5,12 @@ does slows all of them:
 
 - Keras's own layers, on one batch again and again;
 - the layers that training uses (`train.fast_layers`), on the same batch again and again;
-- those layers, on batches that the input pipeline makes meanwhile.
+- those layers, on batches that the input pipeline makes meanwhile;
+- those layers, on the same batch again and again, with the large maps frozen (``frozen_stride``).
 
 The second over the first is what the layers gain; the third over the second is what is left with
-the pipeline, 1 if it were free. Images are generated, weights random: neither changes the work.
+the pipeline, 1 if it were free; the fourth over the second is what freezing gains. Images are
+generated, weights random: neither changes the work.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,7 +32,9 @@ from edge_runtime.errors import DermedgeError, UsageError
 from train.config import TrainConfig
 from train.progress import bar
 
+FROZEN_STRIDE = 4
 KERAS, FAST, PIPELINE = "keras layers", "fast layers", "fast layers, pipeline"
+FROZEN = f"fast layers, frozen stride {FROZEN_STRIDE}"
 CLASSES = 7
 IMAGES = 64
 """Generated images; more would only take longer to draw."""
@@ -56,9 +60,10 @@ class Report:
     """Everything that was measured.
 
     Attributes:
-        speeds: by the names `KERAS`, `FAST`, `PIPELINE`.
+        speeds: by the names `KERAS`, `FAST`, `PIPELINE`, `FROZEN`.
         gain: images per second of `FAST` over `KERAS`, median of the ratios of each round.
         pipeline_share: the same of `PIPELINE` over `FAST`.
+        frozen_gain: the same of `FROZEN` over `FAST`.
         augmentation_cpu_ms: CPU time of augmenting one image alone.
         notes: doubts about the figures, in words.
     """
@@ -71,13 +76,14 @@ class Report:
     speeds: Mapping[str, Speed]
     gain: float
     pipeline_share: float
+    frozen_gain: float
     augmentation_cpu_ms: float
     environment: Environment
     notes: tuple[str, ...]
 
 
 def measure(config: TrainConfig, *, rounds: int = 7, steps: int = 6) -> Report:
-    """Measure the three ways of training in turns.
+    """Measure the four ways of training in turns.
 
     The pipeline makes the batch after a turn's last step beside the next turn: of its cost, one
     part in ``steps`` is charged to another way.
@@ -118,6 +124,7 @@ def measure(config: TrainConfig, *, rounds: int = 7, steps: int = 6) -> Report:
         speeds={name: _speed(found, images) for name, found in turns.items()},
         gain=_ratio(turns[KERAS], turns[FAST]),
         pipeline_share=_ratio(turns[FAST], turns[PIPELINE]),
+        frozen_gain=_ratio(turns[FAST], turns[FROZEN]),
         augmentation_cpu_ms=_augmentation_cpu_ms(tensors, config),
         environment=environment,
         notes=() if note is None else (note,),
@@ -150,19 +157,22 @@ def _ways(config: TrainConfig, tensors: NDArray[np.uint8]) -> dict[str, Callable
         KERAS: _stepper(config, iter(repeated), fast=False),
         FAST: _stepper(config, iter(repeated), fast=True),
         PIPELINE: _stepper(config, iter(full), fast=True),
+        FROZEN: _stepper(replace(config, frozen_stride=FROZEN_STRIDE), iter(repeated), fast=True),
     }
 
 
 def _stepper(config: TrainConfig, batches: Iterator[Any], *, fast: bool) -> Callable[[], object]:
     import keras
 
-    from train.architectures import build
+    from train.architectures import build, freeze
     from train.fast_layers import with_fast_layers
 
     keras.utils.set_random_seed(config.seed)
     model = build(
         config.arch, input_size=config.input_size, classes=CLASSES, pretrained=False
     ).model
+    if config.frozen_stride:
+        freeze(model, config.frozen_stride)
     network = keras.Model(model.inputs, model.get_layer("logits").output)
     network = with_fast_layers(network) if fast else network
     network.compile(
@@ -229,6 +239,8 @@ def as_text(report: Report) -> str:
         f"fast layers over Keras's: {report.gain:.2f} times the images per second",
         f"with the pipeline over without: {report.pipeline_share:.3f} "
         f"(augmentation alone: {report.augmentation_cpu_ms:.2f} CPU ms/image)",
+        f"with maps down to 1/{FROZEN_STRIDE} frozen over without: {report.frozen_gain:.2f} times "
+        "the images per second",
     ))  # fmt: skip
 
 

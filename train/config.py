@@ -10,6 +10,13 @@ from edge_runtime.errors import UsageError
 Sampling = Literal["natural", "balanced"]
 Monitor = Literal["val_loss", "val_auc"]
 
+IMPORTED = "imported"
+"""`TrainConfig.arch` of a model that was trained elsewhere. No such architecture can be built, and
+what is said of training is left at its defaults and means nothing."""
+
+USED_BY_IMPORT = ("arch", "input_size", "seed", "sensitivity", "bootstrap")
+"""The fields that such a run rests on."""
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -66,6 +73,9 @@ class TrainConfig:
         pretrained: start from the architecture's ImageNet weights where it has them.
         frozen_epochs: epochs in which only the head learns, on cached features of the backbone as
             it comes, before the whole network does; 0 for none.
+        frozen_stride: layers of the backbone whose maps are at most so many times smaller than the
+            image stay as they came; 0 trains them all. Those maps are the largest: with 4, a step
+            of EfficientNet-Lite0 takes two thirds of the time (docs/training_speed.md).
         epochs: how many times the whole network sees every training image.
         batch_size: images a step.
         learning_rate: peak of the schedule (linear warm-up, then a cosine down to zero).
@@ -99,6 +109,7 @@ class TrainConfig:
     input_size: int = 160
     pretrained: bool = True
     frozen_epochs: int = 0
+    frozen_stride: int = 0
     epochs: int = 12
     batch_size: int = 32
     learning_rate: float = 5e-4
@@ -125,7 +136,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         """Refuse values that cannot work, naming the range that can."""
         _check_ranges(self, {
-            "width": (0.1, 4), "frozen_epochs": (0, 1000), "epochs": (1, 10_000),
+            "width": (0.1, 4), "frozen_epochs": (0, 1000), "frozen_stride": (0, 32),
+            "epochs": (1, 10_000),
             "batch_size": (1, 4096), "learning_rate": (1e-8, 10.0), "warmup_epochs": (0, 100),
             "weight_decay": (0, 1), "dropout": (0, 0.9), "label_smoothing": (0, 0.5),
             "mixup": (0, 10), "class_weighting": (0, 1), "logit_adjustment": (0, 2),

@@ -71,8 +71,7 @@ class _FusedBatchNormalization(_Wrapper):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         """Normalise by the batch in training, by the moving averages otherwise, as Keras does."""
         plain = self.plain
-        if training and not plain.trainable:
-            return plain(inputs, training=False)
+        training = training and plain.trainable  # a frozen layer normalises as in use
         moments = {} if training else {"mean": plain.moving_mean, "variance": plain.moving_variance}
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, plain.gamma, plain.beta, **moments, epsilon=plain.epsilon,

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import RunError, TrainingError
 from train import progress
+from train.architectures import freeze
 from train.checkpoint import Checkpoint, CheckpointFile
 from train.config import TrainConfig
 from train.fast_layers import with_fast_layers
@@ -81,6 +82,8 @@ def fit(
         RunError: the kept state is not this network's.
     """
     check_fits(model, config)
+    if config.frozen_stride:
+        freeze(model, config.frozen_stride)
     learner = _Learner(model, parts, config)
     kept = checkpoints.load() if checkpoints else None
     if kept is not None:
@@ -105,6 +108,8 @@ def fit(
     if not best:
         raise TrainingError("No epoch was finished, so there is none to take; train with --resume.")
     model.set_weights(best)
+    if config.frozen_stride:
+        freeze(model, 0)
     return Fitted(tuple(history), _best(history, config))
 
 

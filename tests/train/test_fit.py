@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import pytest
 
 from edge_runtime.errors import TrainingError
 from edge_runtime.manifest import Label
+from train.architectures import build
 from train.config import TrainConfig
 from train.fit import Fitted, Parts, fit
 from train.metrics import Predictions
@@ -193,3 +195,22 @@ def test_averaged_weights_are_what_is_validated_and_kept() -> None:
         [row["loss"] for row in fitted.history], rel=1e-3
     )  # the average does not disturb the training itself
     assert plain.history[0]["val_loss"] != pytest.approx(fitted.history[0]["val_loss"], rel=1e-3)
+
+
+def test_layers_with_large_maps_stay_as_they_came() -> None:
+    keras.utils.set_random_seed(0)
+    network = build("plain_cnn", input_size=32, classes=2).model
+    before = {layer.name: layer.get_weights() for layer in network.layers}
+    these, rng = parts(), np.random.default_rng(0)
+    larger = replace(these, tensors=rng.integers(0, 256, (96, 32, 32, 3)).astype(np.uint8))
+    fit(network, larger, config(epochs=1, frozen_stride=4))
+    changed = {
+        name for name, weights in before.items()
+        if any((old != new).any() for old, new in zip(
+            weights, network.get_layer(name).get_weights(), strict=True))
+    }  # fmt: skip
+    maps = {layer.name: layer.output.shape[1] for layer in network.layers if layer.name in changed}
+    assert "stage1_conv" not in changed
+    assert {"stage5_conv", "stage5_bn", "logits"} <= changed
+    assert max(side for name, side in maps.items() if name != "logits") < 32 / 4
+    assert all(layer.trainable for layer in network.layers)

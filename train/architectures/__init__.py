@@ -29,7 +29,15 @@ from edge_runtime.errors import MissingExtraError, UsageError
 if TYPE_CHECKING:
     import keras
 
-__all__ = ["ARCHITECTURES", "INPUT_SIZES", "Architecture", "Built", "backbone_layers", "build"]
+__all__ = [
+    "ARCHITECTURES",
+    "INPUT_SIZES",
+    "Architecture",
+    "Built",
+    "backbone_layers",
+    "build",
+    "freeze",
+]
 
 INPUT_SIZES = range(32, 513)
 """Edge lengths in pixels. Five halvings of 32 leave one; beyond 512 a small device is too slow."""
@@ -156,6 +164,19 @@ def backbone_layers(model: keras.Model) -> list[keras.layers.Layer]:
             "expected a model made by train.architectures.build"
         ) from error
     return list(model.layers[first : last + 1])
+
+
+def freeze(model: keras.Model, stride: int) -> None:
+    """Make only those layers of the backbone trainable whose maps are small.
+
+    Args:
+        model: as for `backbone_layers`.
+        stride: maps whose side is at least the input's divided by this stay as they are; 0 makes
+            every layer trainable.
+    """
+    side = model.input_shape[1]
+    for layer in backbone_layers(model):
+        layer.trainable = layer.output.shape[1] * stride < side
 
 
 def _find(name: str) -> Architecture:
