@@ -13,7 +13,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-ray test-mediapipe test-arm bench-training check format readme reproduce gate-table clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm bench-training check format readme docs reproduce gate-table ladder-page clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
@@ -25,15 +25,17 @@ help:
 	@echo 'make reproduce       two published studies, their way and without leaks; hours'
 	@echo 'make bench-training  images a second in training, with and without the pipeline'
 	@echo 'make gate-table      simulate what the gate lets through, into docs/gate.md; minutes'
+	@echo 'make ladder-page     repair a network that breaks in 8 bits, on real images; into docs/ladder.md'
 	@echo 'make format          put the code into its style'
 	@echo 'make readme          put a transcript of the demo into the README'
+	@echo 'make docs            docs/errors.md and docs/api.md, from the code'
 	@echo 'make clean           remove the environment and what the demo made'
 
 demo: $(STAMP)
 	$(BIN)/dermedge demo --out out/demo --overwrite
 
 test: check
-	$(BIN)/python -m pytest -m 'not arm and not ray and not slow'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not arm and not ray and not slow'
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -m 'slow and not ray'
@@ -60,6 +62,9 @@ bench-training: $(STAMP)
 gate-table: $(STAMP)
 	$(BIN)/python -m convert.gate.simulation
 
+ladder-page: $(STAMP)
+	$(BIN)/python -m tests.convert.ladder_study
+
 check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -71,6 +76,9 @@ format: $(STAMP)
 
 readme: $(STAMP)
 	$(BIN)/python docs/update_readme.py
+
+docs: $(STAMP)
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) $(MEDIAPIPE) out

@@ -1,80 +1,91 @@
-"""The model card and the words that every bundle carries."""
+"""The model card and the words that every bundle carries.
+
+The sections are those of Mitchell and others: Model Cards for Model Reporting. Conference on
+Fairness, Accountability, and Transparency, 2019, 220-229. Their text is `report/model_card.md`.
+"""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Any
+
 from edge_runtime.manifest import Manifest, Metric
+
+if TYPE_CHECKING:
+    from convert.outcome import Material
+    from convert.report.parts import Parts
+    from train.run import RunFolder
 
 INTENDED_USE = (
     "Research on decision support for pigmented skin lesions photographed with a dermatoscope. "
     "Not a medical device; not for use on patients."
 )
-_FIGURES = ("auc", "sensitivity", "specificity")
+TEMPLATE = "model_card.md"
 
 
-def model_card(manifest: Manifest) -> str:
-    """The model card as Markdown."""
-    source, gate = manifest.source, manifest.gate
-    target = manifest.targets[0]
-    generated = (
-        "\n**Trained on generated images: its figures say nothing about patients.**\n"
-        if source.generated
-        else ""
+def model_card(
+    manifest: Manifest, run: RunFolder, material: Material, parts: Parts, *, pictures: bool
+) -> str:
+    """The model card as Markdown.
+
+    Args:
+        manifest: of the bundle.
+        run: where the model came from.
+        material: every variant that was tried.
+        parts: how the model does on parts of the test images.
+        pictures: whether the report beside the card may show photographs.
+    """
+    from convert.report import rows, words
+    from convert.report.render import FIGURES, environment
+    from train.importing.record import read_import
+    from train.report.words import about_calibration
+
+    record = run.run
+    made = [rows.variant_row(outcome) for outcome in material.outcomes]
+    templates = environment()
+    templates.filters |= {"figure": _figure, "cell": _cell}
+    text: str = templates.get_template(TEMPLATE).render(
+        manifest=manifest,
+        imported=read_import(run),
+        run=record,
+        target=manifest.targets[0],
+        pictures=pictures,
+        parts=parts,
+        figures=FIGURES,
+        keras=rows.keras_row(run),
+        kept=[row for row in made if row.kept],
+        left_out=[row for row in made if not row.kept],
+        what_passed=words.what_passed(made, manifest.gate),
+        about_licence=words.about_licence(manifest.source.licence),
+        about_calibration=about_calibration(record.calibration),
+        lesions=_lesions(run),
+        points=manifest.variants[0].operating_points,
+        preferred=manifest.variants[0].name,
+        coreml=any(variant.format == "coreml" for variant in manifest.variants),
     )
-    lines = [
-        f"# {manifest.name} {manifest.version}",
-        generated,
-        f"**Intended use.** {manifest.intended_use}",
-        "",
-        f"**Model.** {source.architecture}, {manifest.input.size} x {manifest.input.size} pixels, "
-        f"{len(manifest.labels)} classes; {source.weights}.",
-        "",
-        f"**Data.** {source.training_images} training images of {source.data}. "
-        f"Licence of this model: {source.licence}.",
-        *(f"Cite: {citation}" for citation in source.citations),
-        "",
-        "**Classes.** "
-        + "; ".join(
-            f"`{label.code}` {label.name}{' (malignant)' if label.malignant else ''}"
-            for label in manifest.labels
-        ),
-        "",
-        f"**Gate.** Judged on {gate.images} {gate.split} images with {gate.melanomas} {target} of "
-        f"{gate.melanoma_lesions} lesions; a loss of AUC up to {gate.auc_margin:g} and of "
-        f"sensitivity up to {gate.sensitivity_margin:g} passes, with "
-        f"{gate.confidence:.0%} confidence.",
-        "",
-        *_table(manifest, target),
-        "",
-        "**Limits.** The figures hold for images like those it was tested on. Other cameras, other "
-        "skin types and other kinds of lesion can be worse; measure on your own images before you "
-        "rely on anything.",
-        "",
-    ]
-    return "\n".join(lines)
+    # Text outside of attributes: quotes need no escape, and people read the source of a card.
+    text = text.replace("&#39;", "'").replace("&#34;", '"')
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def _table(manifest: Manifest, target: str) -> list[str]:
-    splits = list(manifest.variants[0].metrics)
-    heads = [f"{split} {target} {name}" for split in splits for name in _FIGURES]
-    rows = [
-        "| variant | bytes | " + " | ".join(heads) + " | verdict |",
-        "| --- | ---: |" + " --- |" * (len(heads) + 1),
-    ]
-    for variant in manifest.variants:
-        cells = [
-            _shown(variant.metrics[split].get(f"{target}_{name}"))
-            for split in splits
-            for name in _FIGURES
-        ]
-        rows.append(
-            f"| `{variant.name}` | {variant.bytes:,} | {' | '.join(cells)} | {variant.verdict} |"
-        )
-    return rows
+def _lesions(run: RunFolder) -> dict[str, int]:
+    """Lesions by split; empty where the data does not name them."""
+    rows = run.rows()
+    if not any(row.lesion_id for row in rows):
+        return {}
+    return {
+        split: len({row.group for row in rows if row.split == split}) for split in run.run.counts
+    }
 
 
-def _shown(metric: Metric | None) -> str:
+def _cell(value: Any) -> str:
+    """One line that does not end a table's cell; jinja escapes what HTML would read."""
+    return " ".join(str(value).split()).replace("|", "/")
+
+
+def _figure(metric: Metric | None) -> str:
     if metric is None:
         return "-"
-    if metric.low is None:
+    if metric.low is None or metric.high is None:
         return f"{metric.value:.3f}"
     return f"{metric.value:.3f} ({metric.low:.3f} to {metric.high:.3f})"

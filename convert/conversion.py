@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.calibration import calibration_rows
-from convert.evidence import Images, images_of_run, predictions
-from convert.gate.judge import Judgement, judge
+from convert.evidence import Held, Images, images_of_run, predictions
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
-from convert.metadata import describe
-from convert.metadata.facts import facts_of
-from convert.outcome import Conversion, Options, Outcome
+from convert.ladder import climbed, fallback_of
+from convert.outcome import Conversion, Material, Options, Outcome
 from convert.packing import pack
-from convert.variants import Exported, VariantKind
-from edge_runtime._files import sha256
+from convert.trial import JUDGED_ON, REPORTED_ON, Bench
+from convert.variants import VARIANTS, Exported
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import (
     ConversionError,
@@ -30,31 +26,10 @@ from edge_runtime.errors import (
     UsageError,
     VariantUnsupportedError,
 )
-from edge_runtime.manifest import MANIFEST_FILE, Gate, Metric, Variant, Verdict
+from edge_runtime.manifest import MANIFEST_FILE, Gate
 from train import backend, progress
-from train.evaluation.execution import median_ms, open_model, run_images
-from train.metrics import Predictions, evaluate, operating_points
+from train.metrics import Predictions
 from train.run import RunFolder
-
-JUDGED_ON, REPORTED_ON = "val", "test"
-_OF_TARGETS = ("auc", "average_precision", "sensitivity", "specificity", "brier")
-HEADLINE = frozenset(
-    ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "ece", "ece_by_chance")
-) | {f"{target}_{name}" for target in ("melanoma", "malignant") for name in _OF_TARGETS}
-"""The figures that a manifest gives for every variant."""
-UNEXECUTED = (
-    "no runtime here can execute {format} files, so only their structure was checked; operating "
-    "points and golden answers are the Keras model's"
-)
-"""Why a variant that the device package has no interpreter for cannot be judged."""
-
-
-@dataclass(frozen=True)
-class _Held:
-    """One split: which rows, and what the Keras model says of them."""
-
-    rows: NDArray[np.int64]
-    reference: Predictions
 
 
 def convert(
@@ -85,44 +60,53 @@ def convert(
     backend.prepare()
     images = images_of_run(run, data)
     calibration = calibration_rows(images.rows, options.calibration_images, options.seed)
-    golden = golden_images(run.run.input.size)
     model = run.model()
-    held = _reference(run, images, model)
-    outcomes = []
+    bench = _bench(run, images, model, options)
     with tempfile.TemporaryDirectory(prefix="dermedge-") as scratch:
         exported = _export(run, model, images.tensors[calibration], Path(scratch))
-        for kind in options.variants:
-            try:
-                outcome = _one(kind, exported, run, images, held, golden, options)
-            except (VariantUnsupportedError, ModelMismatchError) as error:
-                outcome = Outcome(kind, None, reason=str(error))
-            outcomes.append(outcome)
-            progress.say(_line(outcome))
-    kept = [outcome for outcome in outcomes if outcome.kept]
-    if not kept:
-        return Conversion(tuple(outcomes), None)
+        outcomes = _outcomes(exported, bench)
+    if not any(outcome.kept for outcome in outcomes):
+        return Conversion(outcomes, None)
+    material = Material(outcomes, bench.held, images, tuple(calibration.tolist()))
     ids = tuple(images.rows[index].image_id for index in calibration)
-    pack(out, run, kept, golden, _gate(held[JUDGED_ON].reference, ids, options), options)
-    return Conversion(tuple(outcomes), out)
+    gate = _gate(bench.held[JUDGED_ON].reference, ids, options)
+    pack(out, run, material, bench.golden, gate, options)
+    return Conversion(outcomes, out)
 
 
-def _reference(run: RunFolder, images: Images, model: Any) -> dict[str, _Held]:
+def _outcomes(exported: Exported, bench: Bench) -> tuple[Outcome, ...]:
+    """Every variant that was asked for, and the fallbacks of those that did not pass."""
+    outcomes: list[Outcome] = []
+    queue = [(kind, "") for kind in bench.options.variants]
+    while queue:
+        kind, because = queue.pop(0)
+        try:
+            outcome = climbed(kind, exported, bench)
+        except (VariantUnsupportedError, ModelMismatchError) as error:
+            outcome = Outcome(kind, None, reason=str(error))
+        outcomes.append(replace(outcome, because=because))
+        progress.say(_line(outcomes[-1]))
+        instead = fallback_of(outcome, bench)
+        if instead and instead not in {one.kind.name for one in outcomes} | {
+            waiting.name for waiting, _ in queue
+        }:
+            queue.append((VARIANTS[instead], f"{kind.name} did not pass"))
+    return tuple(outcomes)
+
+
+def _bench(run: RunFolder, images: Images, model: Any, options: Options) -> Bench:
     from train.pipeline import predictor
 
     predict = predictor(model)
-    held = {}
+    record, held = run.run, {}
     for split in (JUDGED_ON, REPORTED_ON):
         rows = images.of_split(split)
+        chosen = [images.rows[index] for index in rows]
         answered = predict(images.tensors, rows)
-        held[split] = _Held(rows, _beside_truth(run, images, rows, answered))
-    return held
-
-
-def _beside_truth(
-    run: RunFolder, images: Images, rows: NDArray[np.int64], answered: NDArray[np.float32]
-) -> Predictions:
-    chosen_rows = [images.rows[index] for index in rows]
-    return predictions(answered, chosen_rows, run.run.labels, run.run.melanoma)
+        held[split] = Held(rows, predictions(answered, chosen, record.labels, record.melanoma))
+    golden = golden_images(record.input.size)
+    answers = predict(np.stack(golden), np.arange(len(golden)))
+    return Bench(run, images, held, tuple(golden), answers, options)
 
 
 def _export(run: RunFolder, model: Any, calibration: NDArray[np.uint8], scratch: Path) -> Exported:
@@ -141,95 +125,6 @@ def _export(run: RunFolder, model: Any, calibration: NDArray[np.uint8], scratch:
     return Exported(model, folder, size, calibration, run.run.codes)
 
 
-def _one(
-    kind: VariantKind, exported: Exported, run: RunFolder, images: Images,
-    held: dict[str, _Held], golden: list[NDArray[np.uint8]], options: Options,
-) -> Outcome:  # fmt: skip
-    """Convert, run and judge one variant.
-
-    Raises:
-        VariantUnsupportedError: the format cannot hold the model.
-        ModelMismatchError: the device's interpreter cannot load the file, or answers no numbers.
-    """
-    model = describe(kind.convert(exported), kind.format, facts_of(run, kind, options))
-    if not kind.executable:
-        return _unexecuted(kind, model, exported, run, golden, options)
-    interpreter = open_model(model, kind.format)
-    answered: dict[str, Predictions] = {}
-    judged: dict[str, Judgement] = {}
-    threshold = run.run.operating_points[held[JUDGED_ON].reference.targets[0]].threshold
-    total = sum(len(part.rows) for part in held.values())
-    with progress.bar(kind.name, total) as update:
-        done = iter(range(1, total + 1))
-        for split, part in held.items():
-            probabilities = run_images(
-                model, kind.format, images.tensors, part.rows, lambda n: update(next(done))
-            )
-            answered[split] = _beside_truth(run, images, part.rows, probabilities)
-            judged[split] = judge(part.reference, answered[split], threshold, options.margins)
-    points = operating_points(answered[JUDGED_ON], run.run.config.sensitivity)
-    verdict, reason = judged[JUDGED_ON].verdict, judged[JUDGED_ON].reason
-    entry = Variant(
-        name=kind.name,
-        file=kind.file,
-        bytes=len(model),
-        sha256=sha256(model),
-        format=kind.format,
-        quantization=kind.quantization,
-        operating_points=points,
-        golden=tuple(tuple(map(_decimal, interpreter.run(image))) for image in golden),
-        golden_tolerance=kind.tolerance,
-        metrics={
-            split: _headline(evaluate(part, points, bootstrap=options.bootstrap, seed=options.seed))
-            for split, part in answered.items()
-        },
-        difference={split: judgement.difference for split, judgement in judged.items()},
-        verdict=verdict,
-        reason=reason,
-    )
-    speed = median_ms(model, kind.format, golden[0])
-    return Outcome(kind, entry, model, median_ms=speed, kept=_kept(verdict, options))
-
-
-def _unexecuted(
-    kind: VariantKind, model: bytes, exported: Exported, run: RunFolder,
-    golden: list[NDArray[np.uint8]], options: Options,
-) -> Outcome:  # fmt: skip
-    """What can be said of a variant that no interpreter of the device package executes."""
-    from train.pipeline import predictor
-
-    expected = predictor(exported.model)(np.stack(golden), np.arange(len(golden)))
-    entry = Variant(
-        name=kind.name,
-        file=kind.file,
-        bytes=len(model),
-        sha256=sha256(model),
-        format=kind.format,
-        quantization=kind.quantization,
-        operating_points=run.run.operating_points,
-        golden=tuple(tuple(map(_decimal, row)) for row in expected),
-        golden_tolerance=kind.tolerance,
-        metrics={split: {} for split in (JUDGED_ON, REPORTED_ON)},
-        difference={split: {} for split in (JUDGED_ON, REPORTED_ON)},
-        verdict="cannot judge",
-        reason=UNEXECUTED.format(format=kind.format),
-    )
-    return Outcome(kind, entry, model, median_ms=math.nan, kept=_kept(entry.verdict, options))
-
-
-def _kept(verdict: Verdict, options: Options) -> bool:
-    return (
-        verdict == "pass"
-        or (verdict == "cannot judge" and options.accept_unproven)
-        or (verdict == "fail" and options.allow_failing)
-    )
-
-
-def _headline(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
-    """The figures that travel to a device; the run and `dermedge evaluate` have them all."""
-    return {name: metric for name, metric in metrics.items() if name in HEADLINE}
-
-
 def _gate(reference: Predictions, calibration: tuple[str, ...], options: Options) -> Gate:
     positive = reference.positive(reference.targets[0])
     return Gate(
@@ -245,10 +140,7 @@ def _gate(reference: Predictions, calibration: tuple[str, ...], options: Options
 
 
 def _line(outcome: Outcome) -> str:
+    name = outcome.kind.name + (f" (as {outcome.because})" if outcome.because else "")
     if outcome.entry is None:
-        return f"{outcome.kind.name}: left out; {outcome.reason}"
-    return f"{outcome.kind.name}: {outcome.entry.verdict}; {outcome.entry.reason}"
-
-
-def _decimal(value: np.float32) -> float:
-    return float(str(value))
+        return f"{name}: left out; {outcome.reason}"
+    return f"{name}: {outcome.entry.verdict}; {outcome.entry.reason}"

@@ -25,14 +25,29 @@ class Images:
     Attributes:
         tensors: uint8 of shape (n, size, size, 3).
         rows: n rows, in the same order.
+        files: where each of them is.
     """
 
     tensors: NDArray[np.uint8]
     rows: tuple[SplitRow, ...]
+    files: tuple[Path, ...]
 
     def of_split(self, name: str) -> NDArray[np.int64]:
         """Indices of the rows of one split."""
         return np.array([i for i, row in enumerate(self.rows) if row.split == name], np.int64)
+
+
+@dataclass(frozen=True)
+class Held:
+    """One held-out split.
+
+    Attributes:
+        rows: which images, as indices into `Images`.
+        reference: what the Keras model says of them, in the same order.
+    """
+
+    rows: NDArray[np.int64]
+    reference: Predictions
 
 
 def images_of_run(run: RunFolder, data: Path | None = None) -> Images:
@@ -49,7 +64,8 @@ def images_of_run(run: RunFolder, data: Path | None = None) -> Images:
     rows, files = run.find_images(data=data)
     digests = [row.sha256 for row in rows]
     with progress.bar("preprocessing") as update:
-        return Images(load_tensors(files, digests, run.run.input, update), rows)
+        tensors = load_tensors(files, digests, run.run.input, update)
+    return Images(tensors, rows, tuple(files))
 
 
 def predictions(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from convert.calibration import DEFAULT_IMAGES
+from convert.evidence import Held, Images
 from convert.gate.judge import Margins
-from convert.variants import VariantKind, chosen
-from edge_runtime.manifest import Variant
+from convert.variants import LayerError, VariantKind, chosen
+from edge_runtime.manifest import Metric, Variant, Verdict
+from train.metrics import Predictions
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Options:
         name, version: of the bundle; the name is the run's unless given.
         seed: of the calibration draw and of the intervals.
         bootstrap: resamples behind the 95% intervals.
+        ladder: look for a repair where a variant does not pass; see `convert.ladder`.
+        pictures: show photographs on which a variant disagrees, in the bundle's report.
     """
 
     variants: tuple[VariantKind, ...] = field(default_factory=lambda: chosen(None))
@@ -35,6 +40,27 @@ class Options:
     version: str = "0.1.0"
     seed: int = 0
     bootstrap: int = 1000
+    ladder: bool = True
+    pictures: bool = True
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One try at a variant: which layers stayed in float, and what the gate said on validation.
+
+    Attributes:
+        float_layers: as `LayerError.layer`; none in the first try.
+        bytes: of the file.
+        median_ms: of one inference on one thread of this machine.
+        verdict, reason, difference: of the gate.
+    """
+
+    float_layers: tuple[str, ...]
+    bytes: int
+    median_ms: float
+    verdict: Verdict
+    reason: str
+    difference: Mapping[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -48,6 +74,11 @@ class Outcome:
         reason: why there is no entry.
         median_ms: of one inference on one thread of this machine.
         kept: whether it is in the bundle.
+        answers: what it answered on the held-out images, by split; empty where it was not executed.
+        rungs: every try, the plain form first; empty where it was not executed.
+        layer_errors: of its plain quantized form, the worst first (by effect where that was
+            measured); empty where it has none.
+        because: why it was made though nobody asked for it.
     """
 
     kind: VariantKind
@@ -56,6 +87,27 @@ class Outcome:
     reason: str = ""
     median_ms: float = 0.0
     kept: bool = False
+    answers: Mapping[str, Predictions] = field(default_factory=dict)
+    rungs: tuple[Rung, ...] = ()
+    layer_errors: tuple[LayerError, ...] = ()
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What the bundle's report is made of, beside the manifest.
+
+    Attributes:
+        outcomes: of every variant, those that are not in the bundle as well.
+        held: the Keras model's answers, by split ("val", "test").
+        images: every image of the run; `Held.rows` and ``calibration`` are indices into it.
+        calibration: the training images that calibrated the quantization.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    held: Mapping[str, Held]
+    images: Images
+    calibration: tuple[int, ...]
 
 
 @dataclass(frozen=True)

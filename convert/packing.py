@@ -1,4 +1,4 @@
-"""Writing a bundle: model files, golden inputs, labels, card, and the manifest that lists them."""
+"""Writing a bundle: model files, golden inputs, labels, card, report, and the manifest of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from convert.card import INTENDED_USE, model_card
 from convert.golden import golden_png
-from convert.outcome import Options, Outcome
+from convert.outcome import Material, Options, Outcome
+from convert.report import render_report
+from convert.report.parts import parts_of_test
 from edge_runtime._files import new_folder, sha256, write_bytes, write_text
 from edge_runtime.manifest import (
     LABELS_FILE,
@@ -26,11 +28,11 @@ from edge_runtime.manifest import (
 from train.evaluation.trained_on import TRAINED_ON_FILE, trained_on_text
 from train.run import RunFolder
 
-CARD_FILE = "MODEL_CARD.md"
+CARD_FILE, REPORT_FILE = "MODEL_CARD.md", "report.html"
 
 
 def pack(
-    out: Path, run: RunFolder, kept: Sequence[Outcome], golden: Sequence[NDArray[np.uint8]],
+    out: Path, run: RunFolder, material: Material, golden: Sequence[NDArray[np.uint8]],
     gate: Gate, options: Options,
 ) -> None:  # fmt: skip
     """Write the bundle ``out``, whole or not at all; an earlier one is replaced.
@@ -38,55 +40,70 @@ def pack(
     Args:
         out: the bundle's folder.
         run: where the model came from.
-        kept: the variants that go into it, with their files' content.
+        material: the variants, with the content of their files, and what they answered; those that
+            are kept go into the bundle, the report tells of all.
         golden: generated inputs of shape (size, size, 3).
         gate: how the variants were judged.
-        options: the bundle's name and version.
+        options: the bundle's name and version, and whether photographs may be in its report.
     """
-    record = run.run
+    kept = sorted((one for one in material.outcomes if one.kept), key=lambda one: one.kind.rank)
+    pictures = {f"golden/{place}.png": golden_png(image) for place, image in enumerate(golden)}
+    files = {name: BundleFile(name, sha256(content)) for name, content in pictures.items()}
+    manifest = _manifest(run, kept, tuple(files.values()), gate, options)
+    parts = parts_of_test(material, run, bootstrap=options.bootstrap, seed=options.seed)
+    texts = {
+        LABELS_FILE: "".join(f"{code}\n" for code in manifest.codes),
+        TRAINED_ON_FILE: trained_on_text(run),
+        CARD_FILE: model_card(manifest, run, material, parts, pictures=options.pictures),
+    }
+    manifest = _listing(manifest, texts)
+    texts[REPORT_FILE] = render_report(
+        manifest, run, material, pictures=options.pictures, seed=options.seed
+    )
+    manifest = _listing(manifest, texts)
     with new_folder(out) as folder:
         (folder / "golden").mkdir()
-        inputs = []
-        for index, image in enumerate(golden):
-            content = golden_png(image)
-            name = f"golden/{index}.png"
+        for name, content in pictures.items():
             write_bytes(folder / name, content)
-            inputs.append(BundleFile(name, sha256(content)))
-        others = {
-            LABELS_FILE: "".join(f"{code}\n" for code in record.codes),
-            TRAINED_ON_FILE: trained_on_text(run),
-        }
-        entries = []
-        for outcome in sorted(kept, key=lambda one: one.kind.rank):
+        for outcome in kept:
             assert outcome.entry is not None
             write_bytes(folder / outcome.entry.file, outcome.model)
-            entries.append(outcome.entry)
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            name=options.name or record.name,
-            version=options.version,
-            intended_use=INTENDED_USE,
-            labels=record.labels,
-            melanoma=record.melanoma,
-            input=record.input,
-            source=Source(
-                architecture=record.config.arch,
-                weights=record.weights,
-                run=record.name,
-                data=record.data.name,
-                generated=record.data.generated,
-                licence=record.data.licence,
-                citations=tuple(filter(None, [record.data.citation])),
-                training_images=sum(record.counts["train"].values()),
-            ),
-            gate=gate,
-            variants=tuple(entries),
-            golden_inputs=tuple(inputs),
-            other_files=(),
-        )
-        others[CARD_FILE] = model_card(manifest)
-        for name, text in others.items():
+        for name, text in texts.items():
             write_text(folder / name, text)
-        listed = tuple(BundleFile(name, sha256(text.encode())) for name, text in others.items())
-        manifest = replace(manifest, other_files=listed)
         write_text(folder / MANIFEST_FILE, format_manifest(manifest))
+
+
+def _manifest(
+    run: RunFolder, kept: Sequence[Outcome], golden: tuple[BundleFile, ...], gate: Gate,
+    options: Options,
+) -> Manifest:  # fmt: skip
+    record = run.run
+    return Manifest(
+        schema_version=SCHEMA_VERSION,
+        name=options.name or record.name,
+        version=options.version,
+        intended_use=INTENDED_USE,
+        labels=record.labels,
+        melanoma=record.melanoma,
+        input=record.input,
+        source=Source(
+            architecture=record.config.arch,
+            weights=record.weights,
+            run=record.name,
+            data=record.data.name,
+            generated=record.data.generated,
+            licence=record.data.licence,
+            citations=tuple(filter(None, [record.data.citation])),
+            training_images=sum(record.counts["train"].values()),
+        ),
+        gate=gate,
+        variants=tuple(outcome.entry for outcome in kept if outcome.entry is not None),
+        golden_inputs=golden,
+        other_files=(),
+    )
+
+
+def _listing(manifest: Manifest, texts: dict[str, str]) -> Manifest:
+    """The manifest with these files for its other files."""
+    listed = tuple(BundleFile(name, sha256(text.encode())) for name, text in texts.items())
+    return replace(manifest, other_files=listed)

@@ -43,7 +43,8 @@ def variant_table(
     if speeds is not None:
         heads.append("median ms")
     aligned = ["left", *["right"] * (len(heads) - 1), "left"]
-    return str(tabulate(rows, [*heads, "verdict"], "simple", colalign=aligned))
+    heads.append("verdict")
+    return str(tabulate(rows, heads, "simple", colalign=aligned, disable_numparse=True))
 
 
 def variant_json(entry: Variant, split: str) -> dict[str, Any]:

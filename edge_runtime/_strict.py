@@ -42,6 +42,22 @@ def to_json(value: object) -> Any:
     return value
 
 
+def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The ``object_pairs_hook`` of `json.loads` that refuses a key that stands there twice.
+
+    Of its two values readers in different languages would take different ones.
+
+    Raises:
+        RecordError: names the key.
+    """
+    entries = dict(pairs)
+    if len(entries) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise RecordError(f"the key {repeated!r} stands there twice")
+    return entries
+
+
 def _convert(kind: Any, value: object, where: str) -> Any:
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         return _record(kind, value, where)

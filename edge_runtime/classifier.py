@@ -27,24 +27,18 @@ from edge_runtime.errors import (
     UsageError,
 )
 from edge_runtime.formats import wrong_suffix
-from edge_runtime.image import (
-    MAX_PIXELS,
-    Decoded,
-    decode,
-    decode_array,
-    decode_image,
-    read,
-)
+from edge_runtime.image import MAX_PIXELS, Decoded, decode, read
 from edge_runtime.manifest import Variant
 from edge_runtime.preprocess import to_input
 from edge_runtime.result import Failure, ModelId, Quality, Result, Timing
 from edge_runtime.selection import choose_variant
+from edge_runtime.source import decode_source, file_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
-    ImageSource = str | os.PathLike[str] | bytes | Image | NDArray[np.uint8]
+    from edge_runtime.signature import PublicKey
+    from edge_runtime.source import ImageSource
 
 _GREY_WEIGHTS = np.array([299, 587, 114], dtype=np.uint32)  # ITU-R BT.601 luma, in thousandths
 _QUEUED_PER_WORKER = 2
@@ -67,13 +61,14 @@ class Classifier:
         self._melanoma = None if manifest.melanoma is None else self._codes.index(manifest.melanoma)
         self._model_id = ModelId(manifest.name, manifest.version, variant.name, variant.sha256)
         self._model = bundle.model(variant)
-        self._backend = self._load(threads)
+        self.backend = self._load(threads)
         self._local = threading.local()
 
     @classmethod
     def open(
         cls, bundle: str | os.PathLike[str] | Bundle, variant: str | None = None,
         threads: int | None = None, backend: str | None = None, *, max_pixels: int = MAX_PIXELS,
+        require_signature: PublicKey | None = None,
     ) -> Classifier:  # fmt: skip
         """Load a bundle's model and let it answer the bundle's golden inputs.
 
@@ -84,9 +79,12 @@ class Classifier:
             threads: interpreter threads; by default the cores that this process may use.
             backend: name of a backend; by default the first installed one that reads the variant.
             max_pixels: larger images are refused from their header.
+            require_signature: public key (the path of a PEM file, or its content) that must have
+                signed the bundle; by default a signature is neither needed nor looked at.
 
         Raises:
-            BundleError: the bundle is missing, damaged, altered or of an unknown version.
+            BundleError: the bundle is missing, damaged, altered, of an unknown version, or not
+                signed as required.
             BackendError: no interpreter for it, or one that answers wrongly.
             UsageError: ``threads`` or ``max_pixels`` is below 1.
         """
@@ -94,7 +92,12 @@ class Classifier:
             raise UsageError(f"threads is {threads}, expected 1 or more.")
         if max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels}, expected 1 or more.")
-        opened = bundle if isinstance(bundle, Bundle) else Bundle.open(bundle)
+        if isinstance(bundle, Bundle):
+            opened = bundle
+            if require_signature is not None:
+                opened.verify(require_signature)
+        else:
+            opened = Bundle.open(bundle, require_signature=require_signature)
         chosen, kind = choose_variant(opened, variant, backend)
         classifier = cls(
             opened, chosen, kind, threads=threads or backends.usable_cores(), max_pixels=max_pixels
@@ -113,7 +116,7 @@ class Classifier:
             ImageError: the image cannot be used; the message says why.
             ModelMismatchError: the model answered with something else than probabilities.
         """
-        return self._classify(image, self._backend)
+        return self._classify(image, self.backend)
 
     def classify_many(self, images: Iterable[ImageSource]) -> Iterator[Result | Failure]:
         """Classify images on all cores; answers come in input order, one bad image stops nothing.
@@ -139,9 +142,10 @@ class Classifier:
         Raises:
             ImageError: the image cannot be used.
         """
-        file = _file_of(image)
+        file = file_of(image)
         content = read(file) if file is not None else image
-        return to_input(self._decode(content, file).pixels, self.rule)
+        decoded = decode_source(content, file, self.rule, self.max_pixels)
+        return to_input(decoded.pixels, self.rule)
 
     def probabilities(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Class probabilities of an input tensor that `to_input` made.
@@ -155,7 +159,7 @@ class Classifier:
         Raises:
             ModelMismatchError: the model answered with something that is not finite.
         """
-        return self._probabilities(tensor, self._backend)
+        return self._probabilities(tensor, self.backend)
 
     def self_test(self) -> float:
         """Answer the bundle's golden inputs; the largest difference from what is expected.
@@ -199,15 +203,15 @@ class Classifier:
         try:
             return self._classify(image, backend)
         except ImageError as error:
-            return Failure(_file_of(image), error)
+            return Failure(file_of(image), error)
 
     def _classify(self, image: ImageSource, backend: backends.Backend) -> Result:
         clock = time.perf_counter
         started = clock()
-        file = _file_of(image)
+        file = file_of(image)
         content = read(file) if file is not None else image
         was_read = clock()
-        decoded = self._decode(content, file)
+        decoded = decode_source(content, file, self.rule, self.max_pixels)
         was_decoded = clock()
         tensor = to_input(decoded.pixels, self.rule)
         quality = _quality(decoded, tensor)
@@ -221,9 +225,9 @@ class Classifier:
         if melanoma is not None:
             targets = {"melanoma": melanoma, **targets}
         decision, reasons = decide(targets, self.variant.operating_points)
-        notes: tuple[str, ...] = ()
+        notes = decoded.notes
         if file is not None and wrong_suffix(file, decoded.format):
-            notes = (f"its content is {decoded.format}, though its name says otherwise",)
+            notes = (f"its content is {decoded.format}, though its name says otherwise", *notes)
         return Result(
             file=file,
             label=self._codes[int(probabilities.argmax())],
@@ -246,22 +250,6 @@ class Classifier:
             notes=notes,
         )
 
-    def _decode(self, image: Any, file: str | None) -> Decoded:
-        if isinstance(image, (bytes, bytearray, memoryview)):
-            name = "image" if file is None else os.path.basename(file)
-            return decode(
-                bytes(image), name=name, smallest_draft=self.rule.smallest_draft,
-                max_pixels=self.max_pixels,
-            )  # fmt: skip
-        if isinstance(image, np.ndarray):
-            return decode_array(image)
-        if hasattr(image, "getexif"):
-            return decode_image(image)
-        raise UsageError(
-            f"The image is a {type(image).__name__}, expected a path, bytes, a Pillow image or an "
-            "array of shape (height, width, 3)."
-        )
-
     def _probabilities(
         self, tensor: NDArray[np.uint8], backend: backends.Backend
     ) -> NDArray[np.float32]:
@@ -272,10 +260,6 @@ class Classifier:
                 "use another variant, or convert the run again."
             )
         return probabilities
-
-
-def _file_of(image: object) -> str | None:
-    return os.fspath(image) if isinstance(image, (str, os.PathLike)) else None
 
 
 def _quality(decoded: Decoded, tensor: NDArray[np.uint8]) -> Quality:

@@ -4,8 +4,9 @@ grey, black-and-white   the grey value in all three channels
 palette                 the palette's colours
 16-bit grey             value / 257, rounded to nearest (65535 becomes 255)
 16-bit RGB              the high byte (that is how Pillow decodes it)
-CMYK, YCbCr, LAB        Pillow's conversion; colour profiles are not applied
-alpha, transparency     laid over black, as the dark surround of a dermatoscope would be
+CMYK, YCbCr, LAB        Pillow's conversion; with a profile, see `edge_runtime.profiles`
+alpha, transparency     laid over black, as the dark surround of a dermatoscope would be; the
+                        transparent colour of a 16-bit RGB PNG is compared by its high bytes
 32-bit, float pixels    refused, as their range is not known; but whole numbers with a maximum
                         of 256 to 65535 are 16-bit grey (as older Pillows read such PNGs)
 """
@@ -31,8 +32,8 @@ def to_rgb(image: Image, *, name: str = "image") -> Image:
     """
     from PIL import Image as pillow
 
-    mode = image.mode
-    if mode == "RGB" and "transparency" not in image.info:
+    mode, transparent = image.mode, image.info.get("transparency")
+    if mode == "RGB" and transparent is None:
         return image
     if mode.startswith("I"):
         values: NDArray[Any] = np.asarray(image)
@@ -42,12 +43,18 @@ def to_rgb(image: Image, *, name: str = "image") -> Image:
                 "bits a channel; save it as 8-bit RGB."
             )
         grey = (values.astype(np.uint32) + 128) // 257
+        if isinstance(transparent, int):
+            grey[values == transparent] = 0
         return pillow.fromarray(grey.astype(np.uint8)).convert("RGB")
     if mode == "F":
         raise ImageFormatError(
             f"{name} has floating-point pixels, whose range is not known; save it as 8-bit RGB."
         )
-    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
+    if mode in ("1", "L", "RGB") and isinstance(transparent, (int, tuple)):
+        colours = np.array(image.convert("RGB"))
+        colours[(colours == transparent).all(axis=-1)] = 0
+        return pillow.fromarray(colours)
+    if mode in ("RGBA", "LA", "PA", "La", "RGBa") or transparent is not None:
         opaque = image.convert("RGBA")
         black = pillow.new("RGBA", opaque.size, (0, 0, 0, 255))
         return pillow.alpha_composite(black, opaque).convert("RGB")

@@ -5,13 +5,15 @@
     │   └── MissingExtraError         an optional package is not installed; says how to install it
     ├── ImageError                    one image cannot be used; others may go on
     │   ├── ImageNotFoundError        no file there, or not a regular file, or not readable
-    │   ├── ImageFormatError          not a JPEG, PNG, BMP, TIFF or WebP, whatever its name says
+    │   ├── ImageFormatError          not an image of a supported format, whatever its name says
+    │   ├── ImageReaderError          the optional package that reads this format is not installed
     │   ├── ImageDamagedError         empty, truncated or corrupt
     │   └── ImageTooLargeError        over the pixel or byte limit, decided before decoding
     ├── BundleError                   a bundle cannot be served
     │   ├── BundleNotFoundError       no bundle at that path
     │   ├── ManifestError             manifest.json breaks its schema, or is of an unknown version
     │   ├── IntegrityError            a file is missing, altered, or outside the bundle
+    │   ├── SignatureError            a required signature is missing or does not fit
     │   └── VariantError              the variant asked for is not in the bundle
     ├── BackendError                  no interpreter can run the file
     │   ├── BackendNotInstalledError  the interpreter's package is not installed
@@ -61,6 +63,10 @@ class ImageFormatError(ImageError):
     """The content is not an image of a supported format, whatever the file's name says."""
 
 
+class ImageReaderError(ImageError):
+    """The optional package that reads this format is not installed; says how to install it."""
+
+
 class ImageDamagedError(ImageError):
     """The image is empty, truncated or corrupt."""
 
@@ -83,6 +89,10 @@ class ManifestError(BundleError):
 
 class IntegrityError(BundleError):
     """A file of the bundle is missing, altered, or lies outside the bundle."""
+
+
+class SignatureError(BundleError):
+    """A signature of the manifest was required, and it is missing or does not fit."""
 
 
 class VariantError(BundleError):

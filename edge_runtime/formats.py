@@ -12,25 +12,35 @@ class Format:
 
     Attributes:
         suffixes: endings of file names that announce it.
-        plugin, reader: Pillow's module and class for it.
+        module, reader: the module and its Pillow class that read it.
+        extra: the extra of dermedge-runtime that brings the module, where Pillow does not.
     """
 
     suffixes: tuple[str, ...]
-    plugin: str
+    module: str
     reader: str
+    extra: str | None = None
 
 
 FORMATS = {
-    "JPEG": Format((".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "JpegImagePlugin", "JpegImageFile"),
-    "PNG": Format((".png", ".apng"), "PngImagePlugin", "PngImageFile"),
-    "BMP": Format((".bmp", ".dib"), "BmpImagePlugin", "BmpImageFile"),
-    "TIFF": Format((".tif", ".tiff"), "TiffImagePlugin", "TiffImageFile"),
-    "WebP": Format((".webp",), "WebPImagePlugin", "WebPImageFile"),
+    "JPEG": Format(
+        (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), "PIL.JpegImagePlugin", "JpegImageFile"
+    ),
+    "PNG": Format((".png", ".apng"), "PIL.PngImagePlugin", "PngImageFile"),
+    "BMP": Format((".bmp", ".dib"), "PIL.BmpImagePlugin", "BmpImageFile"),
+    "TIFF": Format((".tif", ".tiff"), "PIL.TiffImagePlugin", "TiffImageFile"),
+    "WebP": Format((".webp",), "PIL.WebPImagePlugin", "WebPImageFile"),
+    "HEIC": Format((".heic", ".heif", ".hif"), "pillow_heif", "HeifImageFile", extra="heic"),
 }
 """The formats that are read."""
 
 SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 """The endings by which a folder is searched for images."""
+
+
+_HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
+_HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}  # of any coding, so the others decide
+_AVIF_BRANDS = {b"avif", b"avis"}
 
 
 def sniff(content: bytes) -> str | None:
@@ -45,7 +55,18 @@ def sniff(content: bytes) -> str | None:
         return "TIFF"
     if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
         return "WebP"
+    brands = _brands(content)
+    if brands & _HEVC_BRANDS or (brands & _HEIF_BRANDS and not brands & _AVIF_BRANDS):
+        return "HEIC"
     return None
+
+
+def _brands(content: bytes) -> set[bytes]:
+    """What the ``ftyp`` box at the start of a file declares (ISO/IEC 14496-12, section 4.3)."""
+    if content[4:8] != b"ftyp":
+        return set()
+    box = content[: min(int.from_bytes(content[:4], "big"), 256)]
+    return {box[8:12], *(box[start : start + 4] for start in range(16, len(box) - 3, 4))}
 
 
 def wrong_suffix(name: str, file_format: str) -> bool:
@@ -64,7 +85,7 @@ def content_kind(content: bytes) -> str:
         if content.startswith(signature):
             return kind
     if content[4:8] == b"ftyp":
-        return "an HEIF or video file"
+        return "an AVIF image" if _brands(content) & _AVIF_BRANDS else "a video file"
     if content[128:132] == b"DICM":
         return "a DICOM file"
     try:

@@ -1,8 +1,9 @@
 """From a file, bytes, array or Pillow image to upright RGB pixels, or a refusal that says why.
 
 The format is decided by the first bytes, never by the name. Size limits are decided from the
-header, before any pixel is decoded. What colours become is said in `edge_runtime.colour`; EXIF
-orientation is applied, and of several frames the first one is taken.
+header, before any pixel is decoded. What pixels become is said in `edge_runtime.colour`, what
+colour profiles do in `edge_runtime.profiles`. EXIF orientation is applied (a HEIC file's reader
+does so itself), and of several frames the first one is taken.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_runtime.colour import to_rgb
 from edge_runtime.errors import (
     ImageDamagedError,
     ImageFormatError,
     ImageNotFoundError,
+    ImageReaderError,
     ImageTooLargeError,
 )
 from edge_runtime.formats import FORMATS, content_kind, sniff
+from edge_runtime.profiles import to_srgb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,7 +46,7 @@ _ORIENTATION_TAG = 0x0112
 # What Pillow's decoders raise on damaged content.
 _DAMAGE = (
     OSError, SyntaxError, ValueError, IndexError, TypeError, KeyError, EOFError, AttributeError,
-    OverflowError, ZeroDivisionError, struct.error, zlib.error,
+    OverflowError, ZeroDivisionError, RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
 
 
@@ -53,15 +55,17 @@ class Decoded:
     """An upright RGB image and what the file said of itself.
 
     Attributes:
-        pixels: Pillow image of mode RGB; may be a reduced decoding of a JPEG.
+        pixels: Pillow image of mode RGB, in sRGB; may be a reduced decoding.
         width, height: size of the upright image in full, in pixels.
         format: a key of `FORMATS`, or "array" or "image" for input that came decoded.
+        notes: what became of its colour profile, where there is something to say.
     """
 
     pixels: Image
     width: int
     height: int
     format: str
+    notes: tuple[str, ...] = ()
 
 
 def read(path: str | os.PathLike[str]) -> bytes:
@@ -106,25 +110,27 @@ def decode(
     Args:
         content: the whole file.
         name: how error messages call it.
-        smallest_draft: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale while its shorter side stays
-            at least this many pixels; None decodes in full.
+        smallest_draft: a JPEG, and an image whose colours are converted, may be decoded at 1/2, 1/4
+            or 1/8 scale while its shorter side stays at least this many pixels; None decodes in
+            full.
         max_pixels: larger images are refused from their header.
 
     Raises:
         ImageFormatError: not one of the supported formats, or pixels of unknown range.
+        ImageReaderError: a HEIC image, and the package that reads it is not installed.
         ImageTooLargeError: more than ``max_pixels`` pixels.
         ImageDamagedError: truncated or corrupt.
     """
     file_format = sniff(content)
     if file_format is None:
         raise ImageFormatError(
-            f"{name} is {content_kind(content)}, expected a JPEG, PNG, BMP, TIFF or WebP image; "
-            "save it as one of these."
+            f"{name} is {content_kind(content)}, expected a JPEG, PNG, BMP, TIFF, WebP or HEIC "
+            "image; save it as one of these."
         )
     from PIL.Image import DecompressionBombError
 
     try:
-        image = _open(file_format, content)
+        image = _open(file_format, content, name)
         width, height = image.size
     except DecompressionBombError as error:  # Pillow's own limit, which only its WebP reader checks
         raise ImageTooLargeError(
@@ -143,8 +149,10 @@ def decode(
         if file_format == "JPEG" and smallest_draft:
             image.draft(None, (smallest_draft, smallest_draft))
         image.load()
+        if file_format == "PNG":
+            _scale_transparency(image, content)
         turned, orientation = _upright(image)
-        pixels = to_rgb(turned, name=name)
+        pixels, notes = to_srgb(turned, name=name, smallest=smallest_draft)
     except MemoryError:
         raise ImageTooLargeError(
             f"{name} has {width} x {height} pixels, more than there is memory to decode; reduce it."
@@ -153,7 +161,7 @@ def decode(
         raise _damaged(name, file_format, error) from None
     if orientation >= 5 or (file_format == "TIFF" and image.size == (height, width)):
         width, height = height, width
-    return Decoded(pixels, width, height, file_format)
+    return Decoded(pixels, width, height, file_format, notes)
 
 
 def decode_image(image: Image, *, name: str = "image") -> Decoded:
@@ -165,11 +173,10 @@ def decode_image(image: Image, *, name: str = "image") -> Decoded:
     """
     try:
         image.load()
-        upright = _upright(image)[0]
-        pixels = to_rgb(upright, name=name)
+        pixels, notes = to_srgb(_upright(image)[0], name=name)
     except _DAMAGE as error:
         raise _damaged(name, image.format or "Pillow", error) from None
-    return Decoded(pixels, pixels.width, pixels.height, "image")
+    return Decoded(pixels, pixels.width, pixels.height, "image", notes)
 
 
 def decode_array(array: NDArray[Any], *, name: str = "array") -> Decoded:
@@ -189,12 +196,33 @@ def decode_array(array: NDArray[Any], *, name: str = "array") -> Decoded:
     return Decoded(image, image.width, image.height, "array")
 
 
-def _open(file_format: str, content: bytes) -> Image:
+def _open(file_format: str, content: bytes, name: str) -> Image:
     """Parse the header only. Pillow's ``Image.open`` would import plugins that are not needed."""
     known = FORMATS[file_format]
-    reader = getattr(importlib.import_module(f"PIL.{known.plugin}"), known.reader)
-    image: Image = reader(io.BytesIO(content))
+    try:
+        module = importlib.import_module(known.module)
+    except ImportError:
+        if known.extra is None:
+            raise
+        raise ImageReaderError(
+            f"{name} is a {file_format} image, and the package that reads these is not installed; "
+            f'run `pip install "dermedge-runtime[{known.extra}]"`, or save it as a JPEG.'
+        ) from None
+    image: Image = getattr(module, known.reader)(io.BytesIO(content))
     return image
+
+
+def _scale_transparency(image: Image, content: bytes) -> None:
+    """Bring the transparent colour of a PNG to the 8 bits to which Pillow brought its pixels.
+
+    The file gives it in its own bit depth. Of 16-bit RGB the high bytes are compared, as only they
+    are decoded; 16-bit grey is left to `edge_runtime.colour`, which has all bits.
+    """
+    depth, key = content[24], image.info.get("transparency")  # IHDR is the first chunk
+    if isinstance(key, int) and image.mode in ("1", "L") and depth < 8:
+        image.info["transparency"] = min(255, key * 255 // (2**depth - 1))  # "1" may be scaled
+    elif isinstance(key, tuple) and depth == 16:
+        image.info["transparency"] = tuple(value >> 8 for value in key)
 
 
 def _upright(image: Image) -> tuple[Image, int]:
@@ -215,7 +243,7 @@ def _upright(image: Image) -> tuple[Image, int]:
 
 
 def _damaged(name: str, file_format: str, error: BaseException) -> ImageDamagedError:
-    text = str(error)
+    text = " ".join(str(error).split())  # a library's message may have several lines
     what = "truncated" if "truncated" in text.lower() else "damaged"
     return ImageDamagedError(
         f"{name} is a {what} {file_format} image ({text or type(error).__name__}); "

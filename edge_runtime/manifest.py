@@ -14,13 +14,16 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
-from edge_runtime._strict import RecordError, from_json, to_json
+from edge_runtime._strict import RecordError, from_json, to_json, without_duplicates
 from edge_runtime.errors import ManifestError, VariantError
 from edge_runtime.preprocess import InputRule
 
 SCHEMA_VERSION = 1
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.txt"
+
+LARGEST_TOLERANCE = 0.1
+"""A `Variant.golden_tolerance` above this would switch the self-test off; 0.03 is in use."""
 
 Verdict = Literal["pass", "fail", "cannot judge"]
 
@@ -86,7 +89,8 @@ class Variant:
         quantization: the arithmetic in words.
         operating_points: by target, "melanoma" and "malignant".
         golden: expected class probabilities, one row per golden input.
-        golden_tolerance: how far an interpreter's answer may lie from them.
+        golden_tolerance: how far an interpreter's answer may lie from them, 0 to
+            `LARGEST_TOLERANCE`.
         metrics: figures of this file on held-out images, by split, then by name.
         difference: this file against the Keras model, as a loss (positive is worse), by split.
         verdict, reason: what the gate said, and why.
@@ -115,6 +119,10 @@ class Variant:
             raise RecordError(f"variant name is {self.name!r}, expected <format>_<arithmetic>")
         if self.name.partition("_")[0] != self.format:
             raise RecordError(f"format of {self.name} is {self.format!r}, expected as in the name")
+        if not 0 <= self.golden_tolerance <= LARGEST_TOLERANCE:
+            raise RecordError(
+                f"golden_tolerance is {self.golden_tolerance:g}, expected 0 to {LARGEST_TOLERANCE}"
+            )
 
 
 @dataclass(frozen=True)
@@ -244,7 +252,11 @@ def parse_manifest(text: str | bytes) -> Manifest:
         ManifestError: not JSON, of an unknown version, or not as the schema says.
     """
     try:
-        value: Any = json.loads(text)
+        value: Any = json.loads(text, object_pairs_hook=without_duplicates)
+    except RecordError as error:
+        raise ManifestError(
+            f"{MANIFEST_FILE} is not valid: {error}; convert the run again."
+        ) from None
     except (ValueError, RecursionError) as error:
         raise ManifestError(
             f"{MANIFEST_FILE} is not JSON ({error}); copy the bundle again."

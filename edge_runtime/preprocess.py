@@ -41,7 +41,8 @@ class InputRule:
         jpeg_draft: a JPEG may be decoded at 1/2, 1/4 or 1/8 scale as long as its shorter side
             stays at least this many times ``size``; 0 always decodes in full. At 2 the tensor
             changes by less than one grey level on average, and a 12-megapixel JPEG decodes more
-            than twice as fast.
+            than twice as fast. An image whose colours are converted is reduced alike.
+        profile: what an embedded colour profile does; see `edge_runtime.profiles`.
         colour: order of the channels.
         dtype: type of the tensor; the values are bytes even where the model file takes floats.
     """
@@ -50,6 +51,7 @@ class InputRule:
     crop: Literal["centre_square"] = "centre_square"
     resample: Literal["bilinear"] = "bilinear"
     jpeg_draft: int = 2
+    profile: Literal["srgb"] = "srgb"
     colour: Literal["RGB"] = "RGB"
     dtype: Literal["uint8"] = "uint8"
 

@@ -31,3 +31,15 @@ def choose_variant(
             refusal = refusal or error
     assert refusal is not None
     raise refusal
+
+
+def explain_choice(bundle: Bundle, chosen: Variant) -> str:
+    """Why `choose_variant` took ``chosen`` where none was named, and what it passed over."""
+    passed_over = []
+    for entry in bundle.manifest.variants:
+        if entry is chosen:
+            break
+        why = f"no interpreter for {entry.format}" if entry.verdict == "pass" else entry.verdict
+        passed_over.append(f"{entry.name} ({why})")
+    before = f"; before it stand {', '.join(passed_over)}" if passed_over else ""
+    return f"the first that passed the gate and that an installed interpreter reads{before}"

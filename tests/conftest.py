@@ -110,3 +110,15 @@ def dermedge() -> Command:
         return done
 
     return run
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of a quarter of a megabyte."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    words = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    if subprocess.run(words, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here; that takes root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

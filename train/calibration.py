@@ -55,8 +55,8 @@ def calibrate(predictions: Predictions, *, bootstrap: int, seed: int) -> Calibra
     """
     logits = np.log(np.clip(predictions.probabilities.astype(np.float64), _SMALLEST, 1.0))
     truth = predictions.truth
-    temperature = _fit(logits, truth)
-    before, after = _losses(logits, truth, 1.0), _losses(logits, truth, temperature)
+    temperature = fit_temperature(logits, truth)
+    before, after = log_losses(logits, truth, 1.0), log_losses(logits, truth, temperature)
     gains = _gains(logits, predictions, min(bootstrap, 200), seed)
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(gains, [tail, 1 - tail]))
@@ -90,21 +90,27 @@ def fold_temperature(model: Any, temperature: float) -> None:
     layer.set_weights([kernel / np.float32(temperature), bias / np.float32(temperature)])
 
 
-def _fit(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
+    """The temperature with the lowest log loss.
+
+    Args:
+        logits: shape (n, classes).
+        truth: index of the right class, shape (n,).
+    """
     from scipy.optimize import minimize_scalar
 
     def loss(log_temperature: float) -> float:
-        return float(_losses(logits, truth, float(np.exp(log_temperature))).mean())
+        return float(log_losses(logits, truth, float(np.exp(log_temperature))).mean())
 
     bounds = (np.log(COLDEST), np.log(HOTTEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 
 
-def _losses(
+def log_losses(
     logits: NDArray[np.float64], truth: NDArray[np.int64], temperature: float
 ) -> NDArray[np.float64]:
-    """Log loss of every image."""
+    """Log loss of every image in nats, shape (n,), at a temperature."""
     from scipy.special import log_softmax
 
     scaled: NDArray[np.float64] = log_softmax(logits / temperature, axis=1)
@@ -124,7 +130,7 @@ def _gains(
         rows, left_out = np.repeat(np.arange(len(weights)), weights), weights == 0
         if not left_out.any():
             continue
-        temperature = _fit(logits[rows], predictions.truth[rows])
+        temperature = fit_temperature(logits[rows], predictions.truth[rows])
         kept, truth = logits[left_out], predictions.truth[left_out]
-        gains.append((_losses(kept, truth, 1.0) - _losses(kept, truth, temperature)).mean())
+        gains.append((log_losses(kept, truth, 1.0) - log_losses(kept, truth, temperature)).mean())
     return np.array(gains or [0.0])

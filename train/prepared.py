@@ -48,17 +48,18 @@ class Prepared:
         return sha256(json.dumps([self.data.codes, to_json(self.rule), facts]).encode())
 
 
-def prepare(data: Dataset, config: TrainConfig) -> Prepared:
+def prepare(data: Dataset, config: TrainConfig, rule: InputRule | None = None) -> Prepared:
     """Split and preprocess.
 
     Args:
         data: labelled images; a split that they bring is kept.
         config: its seed, shares and input size are used.
+        rule: how an image becomes a tensor, if not by the usual rule of that size.
 
     Raises:
         DataError: the images cannot be split or read, or a part lacks a class that is needed.
     """
-    rule = InputRule(config.input_size)
+    rule = rule or InputRule(config.input_size)
     files = [record.file for record in data.records]
     digests = digest_files(files)
     data = split(

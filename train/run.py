@@ -3,7 +3,7 @@
 run.json                what was trained, on what, how, and how well (schema version 1)
 model.keras             the Keras model
 split.csv               every image: id, file, SHA-256, label, lesion, split
-history.csv             one row an epoch
+history.csv             one row an epoch; none for a model that was trained elsewhere
 predictions_<split>.csv probabilities on validation and test
 """
 
@@ -73,6 +73,7 @@ class Run:
         data: what the data set says of itself.
         data_folder: where the images were; used again by convert unless told otherwise.
         counts: images by split, then by class.
+        best_epoch: counted from 1; 0 for a model that was trained elsewhere.
         calibration: the temperature, and whether it is folded into the last layer.
         operating_points: by target, chosen on validation.
         metrics: by split, then by name.
@@ -249,7 +250,7 @@ def split_csv(rows: Sequence[SplitRow]) -> str:
 
 def history_csv(history: Sequence[Mapping[str, float]]) -> str:
     """The text of `history.csv`: one row an epoch, the columns of the first row."""
-    columns = tuple(history[0])
+    columns = tuple(history[0]) if history else ("epoch",)
     return _csv(columns, [[row[name] for name in columns] for row in history])
 
 

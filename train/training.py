@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
 import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime._files import new_folder, sha256, write_text
+from edge_runtime._files import write_text
 from edge_runtime.errors import RunError, TrainingError, UsageError
 from train import backend, progress
-from train.calibration import calibrate, fold_temperature
 from train.checkpoint import CheckpointFile, full_disk
 from train.config import TrainConfig
 from train.configuration import (
@@ -28,24 +25,11 @@ from train.configuration import (
     partial_folder,
     read_tables,
 )
-from train.data.table import SPLITS, Dataset
+from train.data.table import Dataset
 from train.log import recorded
-from train.metrics import Predictions, evaluate, operating_points
 from train.prepared import Prepared, prepare
-from train.run import (
-    HISTORY_FILE,
-    MODEL_FILE,
-    RUN_FILE,
-    SCHEMA_VERSION,
-    SPLIT_FILE,
-    Run,
-    RunFolder,
-    SplitRow,
-    format_run,
-    history_csv,
-    predictions_csv,
-    split_csv,
-)
+from train.run import RunFolder
+from train.run_writing import Learnt, write_run
 
 if TYPE_CHECKING:
     from train.architectures import Built
@@ -124,7 +108,8 @@ def train(
             no_more=no_more,
         )  # fmt: skip
         try:
-            _write(out, chosen, prepared, built, fitted)
+            learnt = Learnt(built.model, built.weights, fitted.history, fitted.best_epoch)
+            write_run(out, prepared, config, learnt, {CONFIG_FILE: format_configuration(chosen)})
         except OSError as error:
             raise TrainingError(f"{full_disk(error, out.parent)}.") from None
         shutil.rmtree(partial, ignore_errors=True)
@@ -214,65 +199,3 @@ def _parts(prepared: Prepared) -> Parts:
 
     index, truth = prepared.index, prepared.truth
     return Parts(prepared.tensors, index["train"], truth["train"].truth, index["val"], truth["val"])
-
-
-def _write(
-    out: Path, chosen: Configuration, prepared: Prepared, built: Built, fitted: Fitted
-) -> None:
-    """Calibrate, evaluate, and write the run folder."""
-    from train.pipeline import predictor
-
-    config, data, index, truth = chosen.train, prepared.data, prepared.index, prepared.truth
-    predict = predictor(built.model)
-
-    def answers(part: str) -> Predictions:
-        return replace(truth[part], probabilities=predict(prepared.tensors, index[part]))
-
-    calibration = calibrate(answers("val"), bootstrap=config.bootstrap, seed=config.seed)
-    progress.say(f"calibration: {calibration.reason}")
-    if calibration.kept:
-        fold_temperature(built.model, calibration.temperature)
-    answered = {part: answers(part) for part in ("val", "test")}
-    points = operating_points(answered["val"], config.sensitivity)
-    metrics = {
-        part: evaluate(predictions, points, bootstrap=config.bootstrap, seed=config.seed)
-        for part, predictions in answered.items()
-    }
-    with new_folder(out) as folder:
-        built.model.save(folder / MODEL_FILE)
-        write_text(folder / CONFIG_FILE, format_configuration(chosen))
-        write_text(folder / SPLIT_FILE, split_csv(prepared.rows))
-        write_text(folder / HISTORY_FILE, history_csv(fitted.history))
-        for part, predictions in answered.items():
-            rows = [prepared.rows[i] for i in index[part]]
-            write_text(
-                folder / f"predictions_{part}.csv",
-                predictions_csv(rows, data.codes, np.asarray(predictions.probabilities)),
-            )
-        run = Run(
-            schema_version=SCHEMA_VERSION,
-            name=out.name,
-            created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            weights=built.weights,
-            labels=data.labels,
-            melanoma=data.melanoma,
-            input=prepared.rule,
-            data=data.description,
-            data_folder=str(data.root.resolve()),
-            counts=_counts(prepared.rows),
-            config=config,
-            best_epoch=fitted.best_epoch,
-            calibration=calibration,
-            operating_points=points,
-            metrics=metrics,
-            versions=backend.versions(),
-            files={path.name: sha256(path.read_bytes()) for path in sorted(folder.iterdir())},
-        )
-        write_text(folder / RUN_FILE, format_run(run))
-
-
-def _counts(rows: Sequence[SplitRow]) -> dict[str, dict[str, int]]:
-    return {
-        name: dict(sorted(Counter(row.label for row in rows if row.split == name).items()))
-        for name in SPLITS
-    }

@@ -30,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="keep variants that cannot be judged, marked as such")  # fmt: skip
     parser.add_argument("--allow-failing", action="store_true",
                         help="keep variants that fail, marked as such")  # fmt: skip
+    parser.add_argument("--no-ladder", action="store_true",
+                        help="look for no repair where a variant does not pass")  # fmt: skip
+    parser.add_argument("--no-pictures", action="store_true",
+                        help="no photographs in the bundle's report")  # fmt: skip
     parser.add_argument("--calibration-images", type=_at_least(1), default=300, metavar="N",
                         help="training images that the quantizer sees (default: 300)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the variants as JSON")
@@ -60,11 +64,13 @@ def _at_least(lowest: int) -> Callable[[str], int]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Convert and print the table; status 1 unless every variant passes."""
-    from convert.conversion import JUDGED_ON, convert
+    from convert.conversion import convert
     from convert.gate.judge import Margins
     from convert.outcome import Options
     from convert.table import variant_json, variant_table
+    from convert.trial import JUDGED_ON
     from convert.variants import chosen
+    from edge_runtime._strict import to_json
     from train.run import RunFolder
 
     options = Options(
@@ -77,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         version=arguments.version,
         seed=arguments.seed,
         bootstrap=arguments.bootstrap,
+        ladder=not arguments.no_ladder,
+        pictures=not arguments.no_pictures,
     )
     folder = RunFolder.open(arguments.run)
     conversion = convert(
@@ -90,7 +98,12 @@ def run(arguments: argparse.Namespace) -> int:
         report = {
             "bundle": bundle,
             "variants": [
-                {**variant_json(one.entry, JUDGED_ON), "in_bundle": one.kept}
+                {
+                    **variant_json(one.entry, JUDGED_ON),
+                    "in_bundle": one.kept,
+                    "float_layers": one.entry.float_layers,
+                    "tries": [to_json(rung) for rung in one.rungs],
+                }
                 for one in judged
                 if one.entry is not None
             ],

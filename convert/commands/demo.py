@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _report(demonstration: Demonstration) -> dict[str, object]:
-    from convert.conversion import JUDGED_ON
     from convert.table import variant_json
+    from convert.trial import JUDGED_ON
 
     conversion = demonstration.conversion
     return {
@@ -58,8 +58,8 @@ def _report(demonstration: Demonstration) -> dict[str, object]:
 
 
 def _print(demonstration: Demonstration) -> None:
-    from convert.conversion import JUDGED_ON
     from convert.table import variant_table
+    from convert.trial import JUDGED_ON
     from edge_runtime.result import Result
 
     conversion, bundle = demonstration.conversion, demonstration.conversion.bundle

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ _INTEGER_OPERATORS = [
 ]  # fmt: skip
 
 
+@functools.lru_cache(maxsize=1)  # the other two start from it
 def float32(exported: Exported) -> bytes:
     """As trained; NHWC floats in, as everywhere in dermedge."""
     import tf2onnx

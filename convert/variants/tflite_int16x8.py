@@ -21,7 +21,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from convert.metadata.flatbuffer import model_bytes, parse_model
 from convert.variants import Exported
-from convert.variants.tflite import refusal_in_words
+from convert.variants.tflite import converter, refusal_in_words
 from edge_runtime.errors import VariantUnsupportedError
 
 
@@ -36,15 +36,15 @@ def int16x8(exported: Exported) -> bytes:
         for image in exported.calibration:
             yield [image[np.newaxis].astype(np.float32)]
 
-    converter = tf.lite.TFLiteConverter.from_saved_model(str(exported.saved_model))
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = images
-    converter.target_spec.supported_ops = [
+    made = converter(exported)
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    made.representative_dataset = images
+    made.target_spec.supported_ops = [
         tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
     ]
-    converter.experimental_new_quantizer = False  # it calibrates, too, and then is not used
+    made.experimental_new_quantizer = False  # it calibrates, too, and then is not used
     with refusal_in_words():
-        return softmax_in_float(bytes(converter.convert()))
+        return softmax_in_float(bytes(made.convert()))
 
 
 def softmax_in_float(content: bytes) -> bytes:

@@ -52,6 +52,39 @@ class TFLiteBackend:
         probabilities: NDArray[np.float32] = self._interpreter.get_tensor(self._output)[0]
         return probabilities
 
+    def operators(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Names of the operators that XNNPACK computes, and of those that it leaves to others.
+
+        None where the interpreter does not tell.
+
+        An interpreter keeps the operators that a delegate has taken over, and adds a node for the
+        delegate. Those on the way from its inputs to its outputs are inside it. XNNPACK is the only
+        delegate that the Python packages apply by themselves.
+        """
+        try:
+            nodes = self._interpreter._get_ops_details()  # no public call tells it
+        except (AttributeError, ValueError, RuntimeError):
+            return None
+        operators = [node for node in nodes if "DELEGATE" not in node["op_name"].upper()]
+        maker = {int(tensor): node for node in operators for tensor in node["outputs"]}
+        inside: set[int] = set()
+        for node in nodes:
+            if "DELEGATE" not in node["op_name"].upper():
+                continue
+            given = set(map(int, node["inputs"]))
+            wanted = list(map(int, node["outputs"]))
+            while wanted:
+                operator = maker.get(wanted.pop())
+                if operator is None or operator["index"] in inside:
+                    continue
+                inside.add(operator["index"])
+                wanted += [tensor for tensor in map(int, operator["inputs"]) if tensor not in given]
+        names = [(node["op_name"], node["index"] in inside) for node in operators]
+        return (
+            tuple(name for name, taken in names if taken),
+            tuple(name for name, taken in names if not taken),
+        )
+
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -25,7 +25,7 @@ from typing import Any, NoReturn, Protocol
 from edge_runtime import __version__
 from edge_runtime.errors import DermedgeError
 
-VERBS = ("classify", "info")
+VERBS = ("classify", "doctor", "info")
 VERB_GROUP = "dermedge.verbs"
 
 DONE, CHECK_FAILED, NOT_DONE, INTERRUPTED = 0, 1, 2, 130

@@ -44,6 +44,8 @@ def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", help="interpreter (default: the first installed one)")
     parser.add_argument("--threads", type=int, metavar="N",
                         help="threads to use (default: the usable cores)")  # fmt: skip
+    parser.add_argument("--require-signature", metavar="KEY.pub",
+                        help="refuse a bundle that this key has not signed")  # fmt: skip
 
 
 def open_classifier(arguments: argparse.Namespace, **options: Any) -> Classifier:
@@ -56,8 +58,9 @@ def open_classifier(arguments: argparse.Namespace, **options: Any) -> Classifier
         )
     with quiet_stderr():
         return Classifier.open(
-            arguments.model, arguments.variant, arguments.threads, arguments.backend, **options
-        )
+            arguments.model, arguments.variant, arguments.threads, arguments.backend,
+            require_signature=arguments.require_signature, **options,
+        )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:

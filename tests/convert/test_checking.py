@@ -12,6 +12,7 @@ import pytest
 from convert.checking import check
 from convert.gate.judge import Margins
 from edge_runtime.bundle import Bundle
+from edge_runtime.commands import main
 from edge_runtime.errors import ClassError, GateError, IntegrityError, LeakError, VariantError
 from edge_runtime.manifest import Label, Variant
 from tests.convert.sabotage import noisy_onnx, swap_model
@@ -71,6 +72,18 @@ def test_without_a_run_the_bundles_own_float_file_is_the_reference(
         assert again.value == pytest.approx(metric.value, abs=1e-4)
 
 
+def test_calibration_and_intervals_are_among_the_differences(bundle: Path, data: Dataset) -> None:
+    found = judged(bundle, data, "tflite_int8", "onnx_f32")
+    for name, entry in found.items():
+        difference = entry.difference["test"]
+        assert {"balanced_accuracy", "ece", "agreement"} <= set(difference)
+        for figure, metric in difference.items():
+            if figure != "largest_probability_difference":
+                assert metric.low <= metric.value <= metric.high, (name, figure)
+    assert found["tflite_int8"].difference["test"]["ece"].value != 0.0
+    assert found["onnx_f32"].difference["test"]["ece"].value == pytest.approx(0.0, abs=1e-5)
+
+
 def test_too_few_melanomas_cannot_be_judged(bundle: Path, data: Dataset) -> None:
     entry = judged(bundle, data, "onnx_f32", margins=Margins())["onnx_f32"]
     assert entry.verdict == "cannot judge"
@@ -99,6 +112,57 @@ def test_worse_model_in_its_place_fails_whatever_the_manifest_says(
         "tflite_f16": "pass",
     }
     assert found["onnx_f32"].difference["test"]["melanoma_auc"].value > 0.02
+
+
+# What nothing here executes
+
+
+def core_ml(bundle: Path, verdict: str) -> None:
+    """Add a Core ML variant to a bundle, with a verdict that nobody reached here."""
+    record = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    (entry,) = (one for one in record["variants"] if one["name"] == "onnx_f32")
+    other = entry | {"name": "coreml_f16", "format": "coreml", "verdict": verdict}
+    record["variants"].append(other)
+    (bundle / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+@pytest.mark.parametrize("verdict", ["cannot judge", "pass"])
+def test_what_is_not_executed_here_cannot_be_judged_whatever_the_manifest_says(
+    verdict: str, own_bundle: Path, data: Dataset
+) -> None:
+    core_ml(own_bundle, verdict)
+    entry = judged(own_bundle, data, "tflite_f16", "coreml_f16")["coreml_f16"]
+    assert entry.verdict == "cannot judge"
+    assert entry.reason == "not executed here: the device package reads no coreml files"
+    assert entry.metrics == entry.difference == {"test": {}}
+
+
+@pytest.mark.parametrize(("named", "status"), [(False, 0), (True, 1)])
+def test_what_is_not_executed_here_fails_the_check_only_where_it_was_named(
+    named: bool, status: int, own_bundle: Path, generated: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    record["variants"] = [one for one in record["variants"] if one["name"] != "tflite_int8"]
+    (own_bundle / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
+    core_ml(own_bundle, "cannot judge")
+    words = ["check", own_bundle, "--data", generated, "--bootstrap", 0, "--auc-margin", 0.5,
+             "--sensitivity-margin", 0.5]  # fmt: skip
+    if named:
+        words += ["--variant", "onnx_f32", "--variant", "coreml_f16"]
+    assert main([str(word) for word in words]) == status
+    assert "coreml_f16: cannot judge; not executed here" in capsys.readouterr().out
+
+
+def test_table_for_people_is_no_wider_than_100_columns(
+    own_bundle: Path, generated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    core_ml(own_bundle, "cannot judge")
+    words = ["check", own_bundle, "--data", generated, "--bootstrap", 20]
+    main([str(word) for word in words])
+    table = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    assert len(table) == 4 + len(Bundle.open(own_bundle).manifest.variants)
+    assert max(map(len, table)) <= 100
 
 
 # Data and references that do not fit

@@ -20,7 +20,7 @@ from convert.calibration import calibration_rows
 from convert.conversion import Conversion, Options, convert
 from convert.evidence import images_of_run
 from convert.gate.judge import Margins
-from convert.variants import VARIANTS, Exported, VariantKind, chosen, onnx, tflite
+from convert.variants import VARIANTS, Exported, VariantKind, chosen, onnx
 from edge_runtime import backends
 from edge_runtime._files import sha256
 from edge_runtime.bundle import Bundle
@@ -83,7 +83,8 @@ def perturbed(exported: Exported) -> bytes:
 
 def calibrated_on_black(exported: Exported) -> bytes:
     """TFLite int8 whose quantizer has seen nothing but black images."""
-    return tflite.int8(replace(exported, calibration=np.zeros_like(exported.calibration)))
+    black = replace(exported, calibration=np.zeros_like(exported.calibration))
+    return VARIANTS["tflite_int8"].convert(black).model()
 
 
 # What a bundle holds
@@ -194,7 +195,7 @@ def test_variant_calibrated_on_black_images_fails_and_leaves_an_earlier_bundle_u
 ) -> None:
     before = content(own_bundle)
     kinds = (made_by("tflite_int8", calibrated_on_black),)
-    options = replace(QUICK, variants=kinds)
+    options = replace(QUICK, variants=kinds, ladder=False)
     conversion = convert(run_folder, own_bundle, options, overwrite=True)
     assert verdicts(conversion) == {"tflite_int8": ("fail", False)}
     assert conversion.bundle is None

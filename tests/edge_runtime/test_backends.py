@@ -137,7 +137,8 @@ def test_package_that_does_not_import_is_named_with_its_remedy(
     (package / "interpreter.py").write_text("raise ImportError('libfoo.so.1: cannot open')\n")
     monkeypatch.syspath_prepend(tmp_path)
     for name in ("tflite_runtime", "tflite_runtime.interpreter"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, None)  # so that it is taken out again afterwards
+        del sys.modules[name]
     with pytest.raises(BackendNotInstalledError) as caught:
         Classifier.open(bundle, "tflite_f32", backend="tflite-runtime")
     assert_one_sentence(

@@ -268,7 +268,7 @@ def test_bundle_without_a_passing_variant_is_refused_unless_one_is_named(
 
 def test_help_lists_the_verbs_of_all_installed_packages(dermedge: Command):
     done = dermedge("--help", check=0)
-    for verb in ("classify", "info", "train", "convert", "check"):
+    for verb in ("classify", "doctor", "info", "sign", "train", "convert", "check"):
         assert f"\n  {verb} " in done.stdout
     assert "Exit status: 0 done; 1 done" in done.stdout
     assert done.stderr == ""
@@ -278,7 +278,7 @@ def test_without_a_verb_the_help_is_shown_and_nothing_done(dermedge: Command):
     assert dermedge(check=2).stdout == dermedge("--help", check=0).stdout
 
 
-@pytest.mark.parametrize("verb", ["classify", "info"])
+@pytest.mark.parametrize("verb", ["classify", "doctor", "info"])
 def test_help_of_a_verb_explains_its_arguments(dermedge: Command, verb: str):
     done = dermedge(verb, "--help", check=0)
     assert done.stdout.startswith(f"usage: dermedge {verb} ")
@@ -312,9 +312,23 @@ def test_info_tells_what_the_bundle_holds(dermedge: Command, bundle: Path):
     for words in (
         "test 0.1.0 (schema 1)", "Not a medical device", "generated", "CC0-1.0", "32 x 32",
         "melanoma (malignant) (melanoma)", "tflite_int8", "onnx_f32", "all match their SHA-256",
+        "centre square, bilinear, colours in srgb", "test: melanoma_auc 0.", "  signature  none",
+        "refers from melanoma 0.", "judged     on val: ",
     ):  # fmt: skip
         assert words in done.stdout
     assert done.stderr == ""
+
+
+def test_info_says_which_variant_would_be_served_and_why(dermedge: Command, own_bundle: Path):
+    set_verdicts(own_bundle, tflite_f32="pass", onnx_f32="pass")
+    served = dermedge("info", own_bundle, check=0).stdout.splitlines()[-1]
+    chosen = Classifier.open(own_bundle)
+    assert served.startswith(f"  served     {chosen.variant.name} with {chosen.backend_kind.name}")
+    assert "the first that passed the gate" in served
+    assert "before it stand tflite_int8 (fail)" in served
+    set_verdicts(own_bundle)
+    served = dermedge("info", own_bundle, check=0).stdout.splitlines()[-1]
+    assert served.startswith("  served     none here: No variant of this bundle has passed")
 
 
 def test_info_as_json_is_the_manifest(dermedge: Command, bundle: Path):

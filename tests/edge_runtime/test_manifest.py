@@ -47,7 +47,7 @@ def test_what_is_optional_may_be_left_out(document: Document):
     def leave_out(own: Document) -> None:
         for variant in own["variants"]:
             del variant["float_layers"]
-        for key in ("crop", "resample", "jpeg_draft", "colour", "dtype"):
+        for key in ("crop", "resample", "jpeg_draft", "profile", "colour", "dtype"):
             del own["input"][key]
 
     manifest = parse_manifest(altered(document, leave_out))
@@ -107,6 +107,11 @@ def test_variant_is_found_by_its_name(bundle: Path):
             put("variants", 2, "operating_points", "melanoma", "threshold", value=1.01),
             "manifest.variants[2].operating_points.melanoma: threshold is 1.01, expected 0 to 1",
         ),
+        *(
+            (put("variants", 0, "golden_tolerance", value=value), "golden_tolerance is ")
+            for value in (1, 0.1001, -0.001)
+        ),
+        (put("input", "profile", value="none"), "manifest.input.profile is 'none', expected one"),
         (put("input", "size", value=8), "manifest.input: input size is 8, expected 16 to 1024"),
         (put("input", "jpeg_draft", value=-1), "input: jpeg_draft is -1, expected 0 to 16"),
         # what has to fit together
@@ -174,6 +179,23 @@ def test_what_is_not_json_is_refused(text: str | bytes):
     with pytest.raises(ManifestError) as caught:
         parse_manifest(text)
     assert_one_sentence(caught.value, "manifest.json is not JSON")
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ('{"size": ', "size"), ('"file": "tflite_int8.tflite"', "file"),
+        ('"schema_version": 1', "schema_version"),
+    ],
+)  # fmt: skip
+def test_key_that_stands_twice_is_refused(document: Document, place: str, key: str):
+    text = altered(document, lambda own: None)
+    assert text.count(place) == 1
+    doubled = text.replace(place, place.replace("{", f'{{"{key}": 64, ') if "{" in place else
+                           f'{place}, {place}')  # fmt: skip
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(doubled)
+    assert_one_sentence(caught.value, f"the key {key!r} stands there twice")
 
 
 def test_deep_nesting_is_refused(document: Document):

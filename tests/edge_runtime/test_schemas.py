@@ -55,6 +55,7 @@ def test_manifest_of_a_bundle_fits_its_schema(document: Document):
         drop("variants", 0, "golden"), put("schema_version", value=2), put("name", value=3),
         put("input", "size", value=8), put("input", "crop", value="none"),
         put("variants", 0, "verdict", value="ok"), put("variants", 0, "name", value="int8"),
+        put("variants", 0, "golden_tolerance", value=1), put("input", "profile", value="none"),
         put("variants", 0, "sha256", value="A" * 64), put("golden_inputs", value=[]),
         put("gate", "confidence", value=None), put("source", "generated", value=1),
         *(put("other_files", 0, "file", value=path) for path in PATHS_OUT_OF_THE_BUNDLE),

@@ -182,7 +182,7 @@ def test_installed_wheel_is_used_and_brings_one_interpreter(device: Path):
 
 def test_installed_wheel_brings_its_own_verbs_only(device: Path):
     help_text = run(device, "dermedge", "--help").stdout
-    assert re.findall(r"^  (\w+) ", help_text, re.MULTILINE) == ["classify", "info"]
+    assert re.findall(r"^  (\w+) ", help_text, re.MULTILINE) == ["classify", "doctor", "info"]
 
 
 def test_onnx_variant_without_its_interpreter_says_how_to_install_it(

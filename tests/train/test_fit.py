@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
-from edge_runtime.errors import TrainingError
+from edge_runtime.errors import RunError, TrainingError
 from edge_runtime.manifest import Label
 from train.architectures import build
+from train.checkpoint import Checkpoint, CheckpointFile
 from train.config import TrainConfig
 from train.fit import Fitted, Parts, fit
 from train.metrics import Predictions
@@ -214,3 +216,16 @@ def test_layers_with_large_maps_stay_as_they_came() -> None:
     assert {"stage5_conv", "stage5_bn", "logits"} <= changed
     assert max(side for name, side in maps.items() if name != "logits") < 32 / 4
     assert all(layer.trainable for layer in network.layers)
+
+
+def test_kept_weights_of_another_network_are_refused(tmp_path: Path) -> None:
+    file = CheckpointFile(tmp_path, "the same data and configuration")
+    row = {"epoch": 1.0, "val_loss": 0.5, "seconds": 1.0}
+    other = {"network/0": np.zeros((3, 3), np.float32)}
+    file.save(Checkpoint((row,), other, [other["network/0"]]))
+    network = model()
+    before = network.get_weights()
+    with pytest.raises(RunError, match="do not fit this architecture"):
+        fit(network, parts(), config(epochs=2), checkpoints=file)
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 from edge_runtime._files import sha256
 from edge_runtime.errors import MissingImagesError, RunError, UsageError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
+from tests.page import Page
 from train.commands import report as command
 from train.metrics import Predictions
 from train.report import plots, words, write_report
@@ -32,41 +32,6 @@ SECTIONS = (
     "summary", "learning", "confusion", "curves", "calibration", "figures", "subgroups",
     "robustness", "mistakes", "explanations", "data", "configuration",
 )  # fmt: skip
-
-
-class Page(HTMLParser):
-    """What a browser would meet in a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str]]] = []
-        self.words: list[str] = []
-        self._silent = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, {name: value or "" for name, value in attrs}))
-        if tag == "style":
-            self._silent = tag
-
-    def handle_endtag(self, tag):
-        if tag == self._silent:
-            self._silent = ""
-
-    def handle_data(self, data):
-        if not self._silent:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def all(self, tag: str) -> list[dict[str, str]]:
-        return [attributes for name, attributes in self.tags if name == tag]
-
-    @property
-    def photographs(self) -> list[dict[str, str]]:
-        return [found for found in self.all("img") if found["src"].startswith("data:image/jpeg")]
 
 
 @pytest.fixture(scope="module")

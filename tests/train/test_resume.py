@@ -170,18 +170,6 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         file.load()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Path:
-    """A disk of a quarter of a megabyte."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    if subprocess.run(words, capture_output=True).returncode:
-        pytest.skip("a small disk cannot be mounted here; that takes root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
 def test_full_disk_keeps_the_epoch_before(small_disk: Path) -> None:
     file = CheckpointFile(small_disk, "abc")
     file.save(kept(1))

@@ -12,6 +12,7 @@ import numpy as np
 from edge_runtime._files import sha256
 from edge_runtime._strict import to_json
 from edge_runtime.manifest import Metric
+from train.config import IMPORTED, USED_BY_IMPORT
 from train.report.style import SPLIT_WORDS
 from train.run import RunFolder, SplitRow
 
@@ -96,8 +97,11 @@ def compare_runs(a: RunFolder, b: RunFolder, *, test: bool = False) -> RunCompar
 
 def _settings(folder: RunFolder) -> dict[str, Any]:
     run = folder.run
+    config = _flat(to_json(run.config))
+    if run.config.arch == IMPORTED:
+        config = {name: config[name] for name in USED_BY_IMPORT}
     return {
-        **_flat(to_json(run.config)),
+        **config,
         "weights": run.weights,
         "best_epoch": run.best_epoch,
         **{f"version of {name}": version for name, version in run.versions.items()},

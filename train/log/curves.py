@@ -40,8 +40,13 @@ def draw(runs: Sequence[Curves], out: Path) -> None:
         out: file to write, its suffix one of `FORMATS`.
 
     Raises:
-        UsageError: too many runs to tell apart, or another suffix.
+        UsageError: too many runs to tell apart, another suffix, or a run without an epoch.
     """
+    without = [run.name for run in runs if not run.history]
+    if without:
+        raise UsageError(
+            f"{without[0]} has no learning curves, as it was trained elsewhere; leave it out."
+        )
     kind = out.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise UsageError(

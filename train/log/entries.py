@@ -40,7 +40,7 @@ class Entry:
         data: name of the data set.
         config: as in `run.json`; empty where it is not known.
         history: rows of the epochs so far; empty where its folder alone tells of it.
-        best_epoch: counted from 1; None until the run is finished.
+        best_epoch: counted from 1, 0 where it was imported; None until the run is finished.
         metrics: by split, then by name.
         attempts: how often it was begun or resumed.
         process: what is at it, or was.

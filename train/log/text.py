@@ -10,6 +10,7 @@ from tabulate import tabulate
 
 from edge_runtime._strict import to_json
 from edge_runtime.manifest import Metric
+from train.config import IMPORTED
 from train.evaluation.table import shown
 from train.log.comparing import DataDifference, RunComparison
 from train.log.entries import Entry
@@ -173,6 +174,8 @@ def _architecture(entry: Entry) -> str:
 
 
 def _epochs(entry: Entry) -> str:
+    if entry.config.get("arch") == IMPORTED:
+        return ""
     asked = entry.config.get("epochs", "")
     if entry.best_epoch is not None:
         return f"{asked}, best {entry.best_epoch}"

@@ -13,6 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def explainable(model: Any) -> bool:
+    """Whether a model has the layers that `grad_cam` looks at; an imported one may not."""
+    return {"features", "logits"} <= {layer.name for layer in model.layers}
+
+
 def grad_cam(
     model: Any, images: NDArray[np.uint8], classes: NDArray[np.int64]
 ) -> NDArray[np.float32]:

@@ -55,7 +55,7 @@ def learning_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> 
     epochs = [row["epoch"] for row in history]
 
     def curve(measure: str) -> Plot:
-        with _figure(f"curve_{measure}") as (axes, finish):
+        with figure(f"curve_{measure}") as (axes, finish):
             for split, column in (("train", measure), ("val", f"val_{measure}")):
                 values = [row[column] for row in history]
                 axes.plot(
@@ -92,7 +92,7 @@ def roc_curves(splits: Mapping[str, Predictions], target: str, point: OperatingP
     """Receiver operating characteristic of one target, with the frozen operating point."""
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    with _figure(f"roc_{target}", square=True) as (axes, finish):
+    with figure(f"roc_{target}", square=True) as (axes, finish):
         told = []
         axes.plot([0, 1], [0, 1], color=light("line"), linewidth=1)
         for split, scores, positive in _scored(splits, target):
@@ -118,7 +118,7 @@ def precision_recall_curves(
     """Precision against recall of one target; the level of chance is the share of positives."""
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    with _figure(f"pr_{target}", square=True) as (axes, finish):
+    with figure(f"pr_{target}", square=True) as (axes, finish):
         told = []
         for split, scores, positive in _scored(splits, target):
             up, across, _ = precision_recall_curve(positive, scores, drop_intermediate=True)
@@ -165,7 +165,7 @@ def reliability_bins(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -
 def reliability(bins: Sequence[Bin], scores: NDArray[np.float64], target: str) -> Plot:
     """Share that is true against the probability that was answered; below, where images lie."""
     name = f"reliability_{target}"
-    with _figure(name, rows=(4, 1), height=HEIGHT * 1.25) as ((axes, below), finish):
+    with figure(name, rows=(4, 1), height=HEIGHT * 1.25) as ((axes, below), finish):
         axes.plot([0, 1], [0, 1], color=light("muted"), linewidth=1, linestyle=":")
         predicted = [b.predicted for b in bins]
         axes.vlines(predicted, [b.low for b in bins], [b.high for b in bins],
@@ -200,7 +200,7 @@ def robustness_curve(
         severities: m of them, from 0.
         figures: three or fewer sequences of m metrics by their name.
     """
-    with _figure(f"robustness_{title}", width=2.9, height=2.1) as (axes, finish):
+    with figure(f"robustness_{title}", width=2.9, height=2.1) as (axes, finish):
         told = []
         for (name, metrics), (colour, marker) in zip(
             figures.items(), ROBUSTNESS_MARKS, strict=False
@@ -244,7 +244,7 @@ def _mark(axes: Any, split: str, at: tuple[float, float]) -> None:
 
 
 @contextmanager
-def _figure(
+def figure(
     name: str, *, width: float = WIDTH, height: float = HEIGHT, square: bool = False,
     rows: Sequence[float] = (),
 ) -> Iterator[tuple[Any, Callable[[str], Plot]]]:  # fmt: skip

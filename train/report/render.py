@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.manifest import Label, Metric
+from train.config import USED_BY_IMPORT
 from train.data.table import SPLITS
 from train.evaluation.reliability import BINS
+from train.importing.record import read_import
 from train.report import pictures as picture
 from train.report import plots, tables, words
 from train.report.evidence import (
@@ -133,7 +135,7 @@ def _context(
     folder: RunFolder, images: TestImages | None, heat: Mapping[int, NDArray[np.float32]],
     subgroups: Sequence[Subgroup], corrupted: Sequence[Corrupted],
 ) -> dict[str, Any]:  # fmt: skip
-    run, history = folder.run, read_history(folder)
+    run, history, imported = folder.run, read_history(folder), read_import(folder)
     answers = {split: read_answers(folder, split) for split in JUDGED}
     test = answers["test"]
     target = test.predictions.main_target or test.predictions.targets[0]
@@ -145,8 +147,9 @@ def _context(
         "target": target,
         "tiles": _tiles(run, target),
         "examples": chosen,
-        "learning": plots.learning_curves(history, run.best_epoch),
-        "about_learning": words.about_learning(history, run.best_epoch),
+        "imported": imported,
+        "learning": plots.learning_curves(history, run.best_epoch) if history else (),
+        "about_learning": words.about_learning(history, run.best_epoch) if history else "",
         "about_calibration": words.about_calibration(run.calibration),
         "confusion": tables.confusion(test.predictions),
         "targets": tuple(_target_plots(run, answers)),
@@ -173,6 +176,7 @@ def _context(
         "config": [
             (field.name, getattr(run.config, field.name))
             for field in dataclasses.fields(run.config)
+            if imported is None or field.name in USED_BY_IMPORT
         ],
     }
 

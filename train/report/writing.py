@@ -110,13 +110,13 @@ def _images(run: RunFolder, data: Path | None) -> TestImages | None:
 def _heat(
     model: Any, run: RunFolder, test: Answered, images: TestImages
 ) -> dict[int, NDArray[np.float32]]:
-    from train.report.gradcam import grad_cam
+    from train.report.gradcam import explainable, grad_cam
     from train.report.mistakes import examples, explained
 
     target = test.predictions.main_target or test.predictions.targets[0]
     threshold = run.run.operating_points[target].threshold
     chosen = [example for _, example in explained(examples(test, target, threshold))]
-    if not chosen:
+    if not chosen or not explainable(model):
         return {}
     positions = [example.position for example in chosen]
     squares = np.asarray(images.tensors[positions])

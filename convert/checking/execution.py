@@ -1,0 +1,187 @@
+"""Models asked about labelled images that they were not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime import backends
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import ClassError, VariantError
+from edge_runtime.manifest import Variant
+from train import progress
+from train.data.table import Dataset, class_indices
+from train.data.tensors import load_tensors
+from train.evaluation.execution import run_images
+from train.evaluation.images import Images, images_of_data
+from train.evaluation.trained_on import overlap_notes, refuse_trained, trained_on_bundle
+from train.metrics import Predictions
+from train.run import RunFolder
+
+REFERENCE_VARIANT = "tflite_f32"
+
+
+def held_out(data: Dataset, split: str, bundles: Mapping[str, Bundle]) -> Images:
+    """The images of a split, none of which any of the bundles was trained on.
+
+    What else is to be known of them is said on standard error.
+
+    Args:
+        data: labelled images.
+        split: which part of them.
+        bundles: by what they are called in sentences, see `title_of`.
+
+    Raises:
+        LeakError: a bundle was trained on some of them.
+        DataError: the split is empty, or a file cannot be read.
+    """
+    images = images_of_data(data, split)
+    for title, bundle in bundles.items():
+        trained = trained_on_bundle(bundle)
+        refuse_trained(images.records, images.digests, trained, title)
+        for note in overlap_notes(images.records, images.digests, split, trained, title):
+            progress.say(f"note: {note}.")
+    return images
+
+
+def title_of(bundle: Bundle) -> str:
+    """What a bundle is called in sentences."""
+    return f"{bundle.manifest.name} {bundle.manifest.version}"
+
+
+def truth_of(images: Images, bundle: Bundle) -> Predictions:
+    """The right answers in a bundle's classes, beside no answers yet (shape (n, 0)).
+
+    Raises:
+        ClassError: the data has a class that the model does not know.
+    """
+    manifest = bundle.manifest
+    return Predictions(
+        probabilities=np.empty((len(images.records), 0), np.float32),
+        truth=class_indices(images.classes, manifest.codes),
+        groups=images.groups,
+        labels=manifest.labels,
+        melanoma=manifest.melanoma,
+    )
+
+
+class Execution:
+    """A bundle's models on labelled images, each run once, with the code that runs on the device.
+
+    Attributes:
+        bundle: opened; every model file's digest is checked on the way.
+        truth: the right answers, see `truth_of`.
+        tensors: what the models are fed, uint8 of shape (n, size, size, 3).
+    """
+
+    def __init__(self, bundle: Bundle, images: Images, truth: Predictions | None = None) -> None:
+        """Preprocess the images.
+
+        Raises:
+            ClassError: the data has a class that the model does not know.
+            UnreadableImagesError: images that cannot be decoded.
+        """
+        self.bundle = bundle
+        self.truth = truth_of(images, bundle) if truth is None else truth
+        with progress.bar("preprocessing") as update:
+            self.tensors = load_tensors(images.files, images.digests, bundle.manifest.input, update)
+        self._answered: dict[str, Predictions] = {}
+
+    def of(self, variant: Variant) -> Predictions:
+        """What one of the bundle's variants answers."""
+        if variant.name not in self._answered:
+            self._answered[variant.name] = self._beside_truth(self._run(variant))
+        return self._answered[variant.name]
+
+    def reference(self, run: RunFolder | None) -> tuple[Predictions, float]:
+        """What variants are compared with, and its threshold for the first target.
+
+        Args:
+            run: whose Keras model is compared with; without one, the bundle's own float32 TFLite
+                file is, which conversion proved to be equal to it.
+
+        Raises:
+            VariantError: neither a run nor such a file.
+            ClassError: the run is that of another model.
+        """
+        target = self.truth.targets[0]
+        if run is None:
+            variant = _own_reference(self.bundle)
+            return self.of(variant), variant.operating_points[target].threshold
+        _check_run(run, self.bundle)
+        from train import backend
+
+        backend.prepare()
+        from train.pipeline import predictor
+
+        answers = predictor(run.model())(self.tensors, np.arange(len(self.tensors)))
+        return self._beside_truth(answers), run.run.operating_points[target].threshold
+
+    def _run(self, variant: Variant) -> NDArray[np.float32]:
+        model, rows = self.bundle.model(variant), np.arange(len(self.tensors))
+        done = iter(range(1, len(rows) + 1))
+        with progress.bar(variant.name, len(rows)) as update:
+            return run_images(
+                model, variant.format, self.tensors, rows, lambda n: update(next(done))
+            )
+
+    def _beside_truth(self, probabilities: NDArray[np.float32]) -> Predictions:
+        return replace(self.truth, probabilities=probabilities)
+
+
+def check_reference(bundle: Bundle, run: RunFolder | None) -> None:
+    """Refuse a bundle without a float file and a run of another model, before any work is done.
+
+    Raises:
+        VariantError, ClassError: as `Execution.reference`.
+    """
+    if run is None:
+        _own_reference(bundle)
+    else:
+        _check_run(run, bundle)
+
+
+def executable(variant: Variant) -> bool:
+    """Whether the device package reads files of this format, so that it can be judged here."""
+    return backends.readable(variant.format)
+
+
+def unexecuted(variant: Variant, split: str) -> Variant:
+    """The entry of a variant that nothing here executes, whatever the manifest says of it."""
+    return replace(
+        variant,
+        metrics={split: {}},
+        difference={split: {}},
+        verdict="cannot judge",
+        reason=f"not executed here: the device package reads no {variant.format} files",
+    )
+
+
+def select(bundle: Bundle, names: Sequence[str] | None) -> list[Variant]:
+    """The named variants of a bundle, all of them for None.
+
+    Raises:
+        VariantError: one that it does not hold.
+    """
+    manifest = bundle.manifest
+    return [manifest.variant(name) for name in names] if names else list(manifest.variants)
+
+
+def _own_reference(bundle: Bundle) -> Variant:
+    try:
+        return bundle.manifest.variant(REFERENCE_VARIANT)
+    except VariantError:
+        raise VariantError(
+            f"The bundle holds no {REFERENCE_VARIANT} to compare with; name a run with --reference."
+        ) from None
+
+
+def _check_run(run: RunFolder, bundle: Bundle) -> None:
+    if run.run.codes != bundle.manifest.codes or run.run.input != bundle.manifest.input:
+        raise ClassError(
+            f"The run {run.run.name} has other labels or another input than the bundle; name the "
+            "run that the bundle was made of."
+        )

@@ -1,0 +1,1 @@
+"""What `dermedge doctor` finds out: the machine, the interpreters, a bundle on them."""

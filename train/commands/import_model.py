@@ -1,0 +1,130 @@
+"""`dermedge import`: a Keras model that was trained elsewhere in, a run folder out."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from pathlib import Path
+
+from edge_runtime.errors import UsageError
+from train.commands.data import add_data_arguments, data_of
+from train.config import TrainConfig
+from train.importing.normalisation import NORMALISATIONS
+
+SUMMARY = "Make a run folder out of a Keras model that was trained elsewhere, to be converted."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, what is known of it, and the images that judge it."""
+    defaults = TrainConfig()
+    rules = "; ".join(f"{rule.name}: {rule.formula}" for rule in NORMALISATIONS.values())
+    parser.add_argument(
+        "model", type=Path, metavar="MODEL", help="a .keras file, read in Keras's safe mode"
+    )
+    parser.add_argument(
+        "--labels", type=Path, required=True, metavar="FILE",
+        help="class codes in the order of the model's outputs, one a line; for a single output the "
+        "negative class, then the positive one",
+    )  # fmt: skip
+    add_data_arguments(parser)
+    parser.add_argument(
+        "--normalisation", choices=tuple(NORMALISATIONS), metavar="NAME",
+        help="what the model's input was made of bytes by, outside the model; it is built in, and "
+        f"checked on validation images ({rules}). Left out, it is found on the images, if "
+        "they tell",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-size", type=int, metavar="N",
+        help="side of the input in pixels, for a model that takes any",
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-rule", action="append", default=[], metavar="KEY=VALUE",
+        help="a field of the rule by which an image becomes a square, such as jpeg_draft=0; may be "
+        "given again (default: the centre square, bilinear)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--trained-on", type=Path, metavar="FILE",
+        help="ids or file names of the images that the model was trained on, one a line or a CSV "
+        "with image_id. Left out, the data's part train is taken as trained on; data that names no "
+        "split is taken as never seen, but for a fifth that is kept for the quantizer",
+    )  # fmt: skip
+    parser.add_argument(
+        "--accept-unproven", action="store_true",
+        help="import even if the images speak against the normalisation or the order of the "
+        "classes, or the model knows no more than chance; the run says so",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sensitivity", type=float, default=defaults.sensitivity, metavar="X",
+        help="what the operating points are chosen for, on validation "
+        f"(default: {defaults.sensitivity})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--bootstrap", type=int, default=defaults.bootstrap, metavar="N",
+        help=f"resamples behind the 95%% intervals (default: {defaults.bootstrap})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, metavar="N",
+        help=f"of the split and the resampling (default: {defaults.seed})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--out", type=Path, metavar="RUN",
+        help="run folder to write (default: runs/<data>-<model>-<time>)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", action=argparse.BooleanOptionalAction, default=True,
+        help="write report.html into the run folder (default: yes)",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Import and print where the run is, what was checked, and how well the model does."""
+    from train.importing import Source, import_model
+    from train.importing.record import read_import
+
+    source = Source(
+        file=arguments.model,
+        labels=arguments.labels,
+        normalisation=arguments.normalisation,
+        input_size=arguments.input_size,
+        input_rule=dict(_field(word) for word in arguments.input_rule),
+        trained_on=arguments.trained_on,
+        accept_unproven=arguments.accept_unproven,
+    )
+    config = TrainConfig(
+        seed=arguments.seed, sensitivity=arguments.sensitivity, bootstrap=arguments.bootstrap
+    )
+    data = data_of(arguments)
+    out = arguments.out or _default_out(data.root, arguments.model)
+    folder = import_model(source, data, out, config)
+    if arguments.report:
+        from train.report import write_report
+
+        write_report(folder)
+    if arguments.json:
+        from edge_runtime._strict import to_json
+
+        record = {"run": str(out), **to_json(folder.run), "import": to_json(read_import(folder))}
+        print(json.dumps(record, ensure_ascii=False))
+        return 0
+    for split, metrics in folder.run.metrics.items():
+        print(f"{split}:")
+        for name, metric in metrics.items():
+            interval = "" if metric.low is None else f"  [{metric.low:.3f}, {metric.high:.3f}]"
+            print(f"  {name:<24} {metric.value:.3f}{interval}")
+    print(f"run: {out}")
+    return 0
+
+
+def _field(word: str) -> tuple[str, object]:
+    """A field of the input rule: a whole number where it looks like one, text otherwise."""
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise UsageError(f"--input-rule {word} cannot be read, expected for example jpeg_draft=0.")
+    return name, int(value) if value.lstrip("-").isdecimal() else value
+
+
+def _default_out(root: Path, model: Path) -> Path:
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{root.resolve().stem}-{model.stem}-{now}"
