@@ -25,6 +25,7 @@ class Options:
         accept_unproven: keep variants that cannot be judged, marked as such.
         allow_failing: keep failing variants, marked as such.
         name, version: of the bundle; the name is the run's unless given.
+        licence: of the model files, as an SPDX identifier; the data's unless given.
         seed: of the calibration draw and of the intervals.
         bootstrap: resamples behind the 95% intervals.
         ladder: look for a repair where a variant does not pass; see `convert.ladder`.
@@ -38,6 +39,7 @@ class Options:
     allow_failing: bool = False
     name: str | None = None
     version: str = "0.1.0"
+    licence: str | None = None
     seed: int = 0
     bootstrap: int = 1000
     ladder: bool = True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from convert.card import INTENDED_USE, model_card
 from convert.golden import golden_png
+from convert.metadata.facts import licence_of
 from convert.outcome import Material, Options, Outcome
 from convert.report import render_report
 from convert.report.parts import parts_of_test
@@ -92,7 +93,7 @@ def _manifest(
             run=record.name,
             data=record.data.name,
             generated=record.data.generated,
-            licence=record.data.licence,
+            licence=licence_of(run, options),
             citations=tuple(filter(None, [record.data.citation])),
             training_images=sum(record.counts["train"].values()),
         ),

@@ -25,6 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         f"{usual})")  # fmt: skip
     parser.add_argument("--name", help="of the bundle (default: the run's)")
     parser.add_argument("--version", default="0.1.0", help="of the bundle (default: 0.1.0)")
+    parser.add_argument("--licence", metavar="SPDX",
+                        help="of the model files (default: the training data's)")  # fmt: skip
     add_margin_arguments(parser)
     parser.add_argument("--accept-unproven", action="store_true",
                         help="keep variants that cannot be judged, marked as such")  # fmt: skip
@@ -81,6 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
         allow_failing=arguments.allow_failing,
         name=arguments.name,
         version=arguments.version,
+        licence=arguments.licence,
         seed=arguments.seed,
         bootstrap=arguments.bootstrap,
         ladder=not arguments.no_ladder,

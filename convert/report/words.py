@@ -15,9 +15,10 @@ from convert.report.disagreements import (
 )
 from convert.report.rows import Row
 from edge_runtime.manifest import Gate, Label
+from train.data.description import UNKNOWN_LICENCE
 from train.report.style import SPLIT_WORDS
 
-NON_COMMERCIAL, UNKNOWN = "NC", "unknown"
+NON_COMMERCIAL = "NC"
 
 
 def kinds(target: str) -> dict[int, str]:
@@ -76,10 +77,10 @@ def what_did_not(rows: Sequence[Row]) -> list[str]:
 
 def about_licence(licence: str) -> str:
     """What a licence, an SPDX identifier, means for whoever passes the model on."""
-    if licence == UNKNOWN:
+    if licence == UNKNOWN_LICENCE:
         return (
-            "The data does not say under which licence it may be used; find out before you pass "
-            "the model on."
+            "It is not said under which licence the model may be used; find out before you pass it "
+            "on."
         )
     if NON_COMMERCIAL in licence.upper().split("-"):
         return f"{licence}: for research and other non-commercial use, naming the sources below."

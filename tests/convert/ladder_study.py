@@ -51,8 +51,7 @@ Nothing is tried where the validation images could not pass even an exact copy o
 want of melanomas. Validation chooses among the tries, so a file that passes after several has had
 as many chances; docs/gate.md gives the chance that one of them is luck (0.0 to 0.1% for a file that
 lost 0.03 of AUC). The test images are looked at once, after the last try. `--no-ladder` turns it
-off.
-"""
+off."""
 
 
 def main() -> None:
@@ -76,7 +75,7 @@ def main() -> None:
     for title, run in (("As trained", trained), ("Channels made unequal", broken)):
         options = Options(variants=chosen("tflite_f32,tflite_int8"), bootstrap=200)
         bundle = arguments.work / f"{run.folder.name}_bundle"
-        lines += [f"\n## {title}\n", *_tries(convert(run, bundle, options, overwrite=True))]
+        lines += ["", f"## {title}", "", *_tries(convert(run, bundle, options, overwrite=True))]
     write_text(arguments.out, "\n".join(lines) + "\n")
     print(arguments.out)
 
@@ -90,21 +89,18 @@ def _trained(folder: Path) -> RunFolder:
 
 def _about(run: RunFolder) -> Iterator[str]:
     counts, figures = run.run.counts, run.run.metrics["val"]
-    yield (
-        f"\nShown below on a network that is known to break: {len(hard_swish.BLOCKS)} of "
-        "MobileNetV3-Small's blocks (hard-swish, squeeze-and-excitation; "
-        "`tests/convert/hard_swish.py`), trained from scratch on the "
-        f"{sum(counts['train'].values())} training images of HAM10000's published split at "
-        f"{CONFIG.input_size} px for {CONFIG.epochs} epochs (validation melanoma AUC "
-        f"{_shown(figures['melanoma_auc'])}, balanced accuracy "
-        f"{_shown(figures['balanced_accuracy'])}). "
-        "`make ladder-page` does it again and writes this page.\n\n"
-        "Trained from scratch so shortly, its channels are alike. Long training leaves them "
-        "unequal (M. Nagel et al., ICCV 2019, figure 2), so for the second table two groups of "
-        f"feature maps are rescaled, by up to {10**DECADES:.0f} times from channel to channel, and "
-        "the layers that read them by the inverse: the same function in floats, other ranges in "
-        "8 bits."
-    )
+    yield f"""
+Shown below on a network of the kind that breaks: {len(hard_swish.BLOCKS)} of MobileNetV3-Small's
+blocks (hard-swish, squeeze-and-excitation; `tests/convert/hard_swish.py`), trained from scratch on
+the {sum(counts["train"].values()):,} training images of HAM10000's published split at
+{CONFIG.input_size} px for {CONFIG.epochs} epochs: validation melanoma AUC
+{_shown(figures["melanoma_auc"])}, balanced accuracy {_shown(figures["balanced_accuracy"])}.
+`make ladder-page` does it again and writes this page.
+
+After so short a training from scratch its channels are alike, and 8 bits hold them. Long training
+leaves them unequal (M. Nagel et al., ICCV 2019, figure 2), so for the second table two groups of
+feature maps are rescaled, by up to {10**DECADES:.0f} times from channel to channel, and the layers
+that read them by the inverse: the same function in floats, other ranges in 8 bits."""
 
 
 def _tries(conversion: Conversion) -> Iterator[str]:
@@ -142,8 +138,12 @@ def _after(outcome: Outcome) -> Iterator[str]:
 
 
 def _shown(metric: Metric) -> str:
-    interval = "" if metric.low is None else f" ({metric.low:.3f} to {metric.high:.3f})"
-    return f"{metric.value:.3f}{interval}"
+    interval = "" if metric.low is None else f" ({_rounded(metric.low)} to {_rounded(metric.high)})"
+    return f"{_rounded(metric.value)}{interval}"
+
+
+def _rounded(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}"  # which makes 0 of -0
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from convert.conversion import convert
 from convert.outcome import Conversion, Options
 from convert.variants import chosen
 from edge_runtime import Classifier
+from edge_runtime.bundle import Bundle
 from edge_runtime.result import Result
 from tests.train import foreign
 from train.config import TrainConfig
@@ -92,6 +93,10 @@ def test_network_with_normalisation_outside_is_converted_with_it_inside(
     run = imported(tmp_path / "model.keras", generated, tmp_path / "run", "caffe")
     conversion = converted(run, tmp_path / "bundle", "tflite_f32,tflite_int8")
     check_against_the_run(conversion, run, generated)
+
+    manifest = Bundle.open(tmp_path / "bundle").manifest
+    assert manifest.source.licence == "unknown"  # the data's is not that of what it was trained on
+    assert "Licence.** It is not said" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
 
 
 def of_layers(size: int) -> tuple[Any, Any, str]:
