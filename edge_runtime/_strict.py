@@ -7,12 +7,20 @@ either way the reader must not guess. The dataclasses are the schema; this modul
 from __future__ import annotations
 
 import dataclasses
+import functools
+import reprlib
 import sys
 import types
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
+
+_LONGEST_PLAIN = 60
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxlong = _short.maxother = 40
+_short.maxlevel = _short.maxlist = _short.maxtuple = _short.maxdict = 4
 
 
 class RecordError(ValueError):
@@ -50,12 +58,22 @@ def without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     Raises:
         RecordError: names the key.
     """
-    entries = dict(pairs)
-    if len(entries) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise RecordError(f"the key {repeated!r} stands there twice")
+    entries: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in entries:
+            raise RecordError(f"the key {shown(key)} stands there twice")
+        entries[key] = value
     return entries
+
+
+def shown(value: object) -> str:
+    """``value`` as Python writes it, for a message: one printable line, shortened, not deep."""
+    return _short.repr(value)
+
+
+def plain(text: str) -> str:
+    """``text`` for a message as it stands where it is short and printable, else as `shown`."""
+    return text if len(text) <= _LONGEST_PLAIN and text.isprintable() else shown(text)
 
 
 def _convert(kind: Any, value: object, where: str) -> Any:
@@ -70,7 +88,7 @@ def _convert(kind: Any, value: object, where: str) -> Any:
     if origin is Literal:
         if value not in arguments:
             choices = ", ".join(repr(choice) for choice in arguments)
-            raise RecordError(f"{where} is {value!r}, expected one of {choices}")
+            raise RecordError(f"{where} is {shown(value)}, expected one of {choices}")
         return value
     if origin is tuple:
         items = _expect(list, value, where)
@@ -78,18 +96,19 @@ def _convert(kind: Any, value: object, where: str) -> Any:
     if origin in (dict, Mapping):
         entries = _expect(dict, value, where)
         return {
-            key: _convert(arguments[1], item, f"{where}.{key}") for key, item in entries.items()
+            _text(key, f"a key of {where}"): _convert(arguments[1], item, f"{where}.{plain(key)}")
+            for key, item in entries.items()
         }
     return _SCALARS[kind](value, where)
 
 
 def _record(kind: type[Any], value: object, where: str) -> Any:
     entries = _expect(dict, value, where)
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(entries) - set(fields))
     if unknown:
-        raise RecordError(f"{where} has an unknown key {unknown[0]!r}")
+        raise RecordError(f"{where} has an unknown key {shown(unknown[0])}")
     arguments = {}
     for name, field in fields.items():
         if name in entries:
@@ -102,10 +121,16 @@ def _record(kind: type[Any], value: object, where: str) -> Any:
         raise RecordError(f"{where}: {error}") from None
 
 
+@functools.cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    """The types of a record's fields; to find them takes longer than to read a manifest."""
+    return get_type_hints(kind)
+
+
 def _expect(kind: type[Any], value: object, where: str) -> Any:
     if not isinstance(value, kind):
         names = {list: "a list", dict: "an object", str: "text", bool: "true or false"}
-        raise RecordError(f"{where} is {_shown(value)}, expected {names[kind]}")
+        raise RecordError(f"{where} is {shown(value)}, expected {names[kind]}")
     return value
 
 
@@ -114,23 +139,27 @@ def _number(value: object, where: str) -> float:
         isinstance(value, bool) or not isinstance(value, (int, float))
         or not abs(value) <= sys.float_info.max  # nan and inf, and integers that no float can hold
     ):  # fmt: skip
-        raise RecordError(f"{where} is {_shown(value)}, expected a finite number")
+        raise RecordError(f"{where} is {shown(value)}, expected a finite number")
     return float(value)
 
 
 def _integer(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise RecordError(f"{where} is {_shown(value)}, expected a whole number")
+        raise RecordError(f"{where} is {shown(value)}, expected a whole number")
     return value
 
 
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _text(value: object, where: str) -> str:
+    text: str = _expect(str, value, where)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character, which JSON can hold and no file name or terminal
+        raise RecordError(f"{where} is {shown(text)}, expected Unicode text") from None
+    return text
 
 
 _SCALARS: dict[Any, Callable[[object, str], Any]] = {
-    str: lambda value, where: _expect(str, value, where),
+    str: _text,
     bool: lambda value, where: _expect(bool, value, where),
     int: _integer,
     float: _number,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime._files import sha256
+from edge_runtime._strict import plain
 from edge_runtime.errors import BundleNotFoundError, IntegrityError
 from edge_runtime.manifest import LABELS_FILE, MANIFEST_FILE, Manifest, Variant, parse_manifest
 from edge_runtime.signature import SIGNATURE_BYTES, SIGNATURE_FILE, verify
@@ -123,13 +124,13 @@ class Bundle:
             content = _read_file(self.folder, file)
         except OSError as error:
             raise IntegrityError(
-                f"{file} of the bundle {self._name} cannot be read ({error.strerror}); "
+                f"{plain(file)} of the bundle {self._name} cannot be read ({error.strerror}); "
                 "copy the bundle again."
             ) from None
         found = sha256(content)
         if found != digest:
             raise IntegrityError(
-                f"{file} of the bundle {self._name} was altered: its SHA-256 is "
+                f"{plain(file)} of the bundle {self._name} was altered: its SHA-256 is "
                 f"{found[:12]}..., expected {digest[:12]}...; copy the bundle again."
             )
         return content
@@ -145,8 +146,8 @@ class Bundle:
         lines = self.read(LABELS_FILE, listed[LABELS_FILE]).decode("utf-8", "replace").splitlines()
         if tuple(lines) != self.manifest.codes:
             raise IntegrityError(
-                f"{LABELS_FILE} says {', '.join(lines)}, the manifest says "
-                f"{', '.join(self.manifest.codes)}; convert the run again."
+                f"{LABELS_FILE} says {plain(', '.join(lines))}, the manifest says "
+                f"{plain(', '.join(self.manifest.codes))}; convert the run again."
             )
 
 
@@ -154,7 +155,7 @@ def _read_file(folder: Path, file: str) -> bytes:
     """The bytes of a file within ``folder``."""
     resolved = Path(os.path.realpath(folder / file, strict=True))
     if not resolved.is_relative_to(folder.resolve()):
-        raise IntegrityError(f"{file} leads out of the bundle; copy the bundle again.")
+        raise IntegrityError(f"{plain(file)} leads out of the bundle; copy the bundle again.")
     if not resolved.is_file():  # a pipe in its place would be waited for
         raise IsADirectoryError(errno.EISDIR, "it is not a file")
     return resolved.read_bytes()

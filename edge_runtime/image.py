@@ -42,6 +42,7 @@ MAX_BYTES = 256 * 1024 * 1024
 
 
 _ORIENTATION_TAG = 0x0112
+_LONGEST_REASON = 200
 
 # What Pillow's decoders raise on damaged content.
 _DAMAGE = (
@@ -243,7 +244,8 @@ def _upright(image: Image) -> tuple[Image, int]:
 
 
 def _damaged(name: str, file_format: str, error: BaseException) -> ImageDamagedError:
-    text = " ".join(str(error).split())  # a library's message may have several lines
+    text = " ".join(str(error).split())[:_LONGEST_REASON]  # a library's may have several lines,
+    text = "".join(filter(str.isprintable, text))  # and quote whatever stands in the file
     what = "truncated" if "truncated" in text.lower() else "damaged"
     return ImageDamagedError(
         f"{name} is a {what} {file_format} image ({text or type(error).__name__}); "

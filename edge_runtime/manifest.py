@@ -14,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
-from edge_runtime._strict import RecordError, from_json, to_json, without_duplicates
+from edge_runtime._strict import (
+    RecordError,
+    from_json,
+    plain,
+    shown,
+    to_json,
+    without_duplicates,
+)
 from edge_runtime.errors import ManifestError, VariantError
 from edge_runtime.preprocess import InputRule
 
@@ -116,9 +123,11 @@ class Variant:
         _check_path(self.file)
         _check_digest(self.sha256)
         if not re.fullmatch(r"[a-z0-9]+_[a-z0-9]+", self.name):
-            raise RecordError(f"variant name is {self.name!r}, expected <format>_<arithmetic>")
+            raise RecordError(f"variant name is {shown(self.name)}, expected <format>_<arithmetic>")
         if self.name.partition("_")[0] != self.format:
-            raise RecordError(f"format of {self.name} is {self.format!r}, expected as in the name")
+            raise RecordError(
+                f"format of {plain(self.name)} is {shown(self.format)}, expected as in the name"
+            )
         if not 0 <= self.golden_tolerance <= LARGEST_TOLERANCE:
             raise RecordError(
                 f"golden_tolerance is {self.golden_tolerance:g}, expected 0 to {LARGEST_TOLERANCE}"
@@ -197,14 +206,16 @@ class Manifest:
     def __post_init__(self) -> None:
         codes = self.codes
         if len(codes) < 2 or len(set(codes)) != len(codes):
-            raise RecordError(f"labels are {list(codes)}, expected at least two, all different")
+            raise RecordError(
+                f"labels are {shown(list(codes))}, expected at least two, all different"
+            )
         if self.melanoma is not None and self.melanoma not in codes:
-            raise RecordError(f"melanoma is {self.melanoma!r}, which is not among the labels")
+            raise RecordError(f"melanoma is {shown(self.melanoma)}, which is not among the labels")
         if not any(label.malignant for label in self.labels):
             raise RecordError("no label is malignant, expected at least one")
         names = [variant.name for variant in self.variants]
         if not names or len(set(names)) != len(names):
-            raise RecordError(f"variants are {names}, expected at least one, all different")
+            raise RecordError(f"variants are {shown(names)}, expected at least one, all different")
         if not self.golden_inputs:
             raise RecordError("golden_inputs is empty, expected at least one")
         for variant in self.variants:
@@ -213,12 +224,12 @@ class Manifest:
     def _check_variant(self, variant: Variant) -> None:
         missing = {*self.targets} - {*variant.operating_points}
         if missing:
-            raise RecordError(f"{variant.name} lacks the operating point for {min(missing)}")
+            raise RecordError(f"{plain(variant.name)} lacks the operating point for {min(missing)}")
         if len(variant.golden) != len(self.golden_inputs) or any(
             len(row) != len(self.labels) for row in variant.golden
         ):
             raise RecordError(
-                f"{variant.name}.golden does not hold {len(self.golden_inputs)} rows of "
+                f"{plain(variant.name)}.golden does not hold {len(self.golden_inputs)} rows of "
                 f"{len(self.labels)} probabilities"
             )
 
@@ -264,8 +275,8 @@ def parse_manifest(text: str | bytes) -> Manifest:
     version = value.get("schema_version") if isinstance(value, dict) else None
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise ManifestError(
-            f"{MANIFEST_FILE} has schema version {version!r}, this package reads {SCHEMA_VERSION}; "
-            "install the dermedge-runtime that matches the bundle, or convert the run again."
+            f"{MANIFEST_FILE} has schema version {shown(version)}, this package reads "
+            f"{SCHEMA_VERSION}; install the dermedge-runtime that matches the bundle, or convert the run again."
         )
     try:
         return from_json(Manifest, value, "manifest")
@@ -290,9 +301,9 @@ def _check_path(path: str) -> None:
         not path or posix.is_absolute() or windows.drive or windows.root
         or ".." in windows.parts or "\\" in path or "\0" in path
     ):  # fmt: skip
-        raise RecordError(f"file is {path!r}, expected a path inside the bundle")
+        raise RecordError(f"file is {shown(path)}, expected a path inside the bundle")
 
 
 def _check_digest(digest: str) -> None:
     if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise RecordError(f"sha256 is {digest!r}, expected 64 lower-case hexadecimal digits")
+        raise RecordError(f"sha256 is {shown(digest)}, expected 64 lower-case hexadecimal digits")
