@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 MEDIAPIPE := .venv-mediapipe
 MEDIAPIPE_STAMP := $(MEDIAPIPE)/.installed
+FUZZ := .venv-fuzz
+FUZZ_STAMP := $(FUZZ)/.installed
+FUZZ_RUNS ?= 1000000
 MANIFESTS := pyproject.toml edge_runtime/pyproject.toml constraints.txt
 
 # Real images, where they are at hand; tests that need them are skipped, with a reason, elsewhere.
@@ -13,7 +16,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-ray test-mediapipe test-arm bench-training check format readme docs reproduce gate-table ladder-page clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training check format readme docs reproduce gate-table ladder-page clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
@@ -22,6 +25,7 @@ help:
 	@echo 'make test-ray        trials and folds on a local Ray cluster, a worker killed in mid-run'
 	@echo 'make test-arm        the device package on emulated ARM processors, with the real wheels'
 	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'
+	@echo 'make fuzz            a million mutated images and manifests, guided by coverage (FUZZ_RUNS=...)'
 	@echo 'make reproduce       two published studies, their way and without leaks; hours'
 	@echo 'make bench-training  images a second in training, with and without the pipeline'
 	@echo 'make gate-table      simulate what the gate lets through, into docs/gate.md; minutes'
@@ -53,6 +57,9 @@ test-arm: $(STAMP)
 test-mediapipe: $(STAMP) $(MEDIAPIPE_STAMP)
 	DERMEDGE_MEDIAPIPE=$(MEDIAPIPE)/bin/python $(BIN)/python -m pytest tests/convert/test_mediapipe.py
 
+fuzz: $(FUZZ_STAMP)
+	$(FUZZ)/bin/python -m tests.fuzz.campaign --inputs $(FUZZ_RUNS) --out out/fuzz
+
 reproduce: $(STAMP)
 	$(BIN)/python -m train.reproduction
 
@@ -81,7 +88,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) $(MEDIAPIPE) out
+	rm -rf $(VENV) $(MEDIAPIPE) $(FUZZ) out
 
 $(STAMP): $(MANIFESTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \
@@ -97,4 +104,10 @@ $(MEDIAPIPE_STAMP): constraints-mediapipe.txt
 	$(PYTHON) -m venv $(MEDIAPIPE)
 	$(MEDIAPIPE)/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c constraints-mediapipe.txt mediapipe
+	@touch $@
+
+$(FUZZ_STAMP): constraints-fuzz.txt constraints.txt
+	$(PYTHON) -m venv $(FUZZ)
+	$(FUZZ)/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c constraints.txt -c constraints-fuzz.txt atheris numpy pillow pillow-heif cryptography
 	@touch $@

@@ -276,7 +276,8 @@ def parse_manifest(text: str | bytes) -> Manifest:
     if version != SCHEMA_VERSION or isinstance(version, bool):
         raise ManifestError(
             f"{MANIFEST_FILE} has schema version {shown(version)}, this package reads "
-            f"{SCHEMA_VERSION}; install the dermedge-runtime that matches the bundle, or convert the run again."
+            f"{SCHEMA_VERSION}; install the dermedge-runtime that matches the bundle, or convert "
+            "the run again."
         )
     try:
         return from_json(Manifest, value, "manifest")

@@ -36,7 +36,7 @@ def main() -> int:
     tally = Tally(arguments.target, arguments.inputs)
     began = time.perf_counter()
     while not tally.done:
-        content = target.mutate(chance.choice(pool), chance)
+        content = target.mutate(chance.choice(pool), chance)[: target.LARGEST]
         started = time.perf_counter()
         try:
             outcome = target.check(content)

@@ -15,7 +15,7 @@ from edge_runtime.preprocess import InputRule, to_input
 from tests.fuzz.mutating import mutate_image as mutate
 from tests.fuzz.watching import Violation, one_sentence, watched
 
-__all__ = ["REACHED", "check", "mutate"]
+__all__ = ["LARGEST", "REACHED", "check", "mutate"]
 
 REACHED = "decoded"
 """The outcome of an input that came through to the end: there is a tensor."""
@@ -23,7 +23,10 @@ REACHED = "decoded"
 MAX_PIXELS = 1_000_000
 """A limit that keeps an input cheap; an image over it has to be refused as cheaply."""
 
-_RULE = InputRule(size=24)
+LARGEST = 32 * 1024
+"""Longer inputs are cut off."""
+
+_RULE = InputRule(size=16)
 
 
 def check(content: bytes) -> str:

@@ -17,7 +17,6 @@ from typing import Any
 
 import atheris
 
-from tests.fuzz.mutating import LARGEST
 from tests.fuzz.tally import Tally
 from tests.fuzz.watching import MEGABYTES, SECONDS, peak_megabytes
 
@@ -54,6 +53,8 @@ def main() -> None:
     crashes.mkdir(parents=True, exist_ok=True)
     file = arguments.folder / f"{arguments.shard}.json"
     tally = Tally.read(file, arguments.target, arguments.inputs)
+    if tally.done:  # the next campaign, on the corpus of the last one
+        tally = Tally(arguments.target, arguments.inputs)
     began, before = time.perf_counter(), tally.seconds
     is_mutated = False
 
@@ -79,9 +80,10 @@ def main() -> None:
                 is_mutated = False
                 tally.mutated += 1
                 tally.outcomes[outcome] += 1
-                tally.slowest_ms = max(
-                    tally.slowest_ms, 1000 * (time.perf_counter() - started)
-                )
+                taken_ms = 1000 * (time.perf_counter() - started)
+                if taken_ms > tally.slowest_ms:
+                    tally.slowest_ms = taken_ms
+                    file.with_suffix(".slowest").write_bytes(content)
                 if tally.done or outcome == "crash" or tally.mutated % _WRITTEN_EVERY == 0:
                     keep()
         if tally.done:
@@ -90,7 +92,7 @@ def main() -> None:
 
     atheris.Setup(
         [
-            sys.argv[0], f"-max_len={LARGEST}", f"-timeout={4 * SECONDS:.0f}",
+            sys.argv[0], f"-max_len={target.LARGEST}", f"-timeout={4 * SECONDS:.0f}",
             f"-rss_limit_mb={MEGABYTES + _INTERPRETER_MEGABYTES}", f"-artifact_prefix={crashes}/",
             f"-seed={1 + arguments.shard + 1000 * tally.mutated % 2**31}", "-print_final_stats=0",
             str(corpus), str(HERE / "corpus" / arguments.target),

@@ -124,7 +124,7 @@ def _options(chance: random.Random, file_format: str, picture: Image.Image) -> d
         if chance.random() < 0.3:
             options["strip_size"] = chance.choice((1, 64, 4096))
     elif file_format == "WebP":
-        options |= {"lossless": chance.random() < 0.5, "method": 0, "quality": chance.randint(0, 99)}
+        options |= {"lossless": chance.random() < 0.5, "method": 0, "quality": chance.randrange(99)}
         if chance.random() < 0.2:
             options |= {"save_all": True, "append_images": [_picture(chance, "RGBA")]}
     return options

@@ -25,8 +25,9 @@ _SURROGATE = "\ud800"
 
 _VALUES: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 0.5, 1.0, -0.0, 1e-320, 1e308, 2**63, 10**400, float("nan"),
-    float("inf"), "", "a", "mel", "nv", "tflite_f32", "x" * 300, "two\nlines", "\x1b[31m", _SURROGATE,
-    "\u2028", "ä", "\U0001f600", [], {}, [[]], [0], {"": 0}, {"a": 1}, ["x"], *PATHS_OUT_OF_THE_BUNDLE,
+    float("inf"), "", "a", "mel", "nv", "tflite_f32", "x" * 300, "two\nlines", "\x1b[31m",
+    _SURROGATE, "\u2028", "ä", "\U0001f600", [], {}, [[]], [0], {"": 0}, {"a": 1}, ["x"],
+    *PATHS_OUT_OF_THE_BUNDLE,
     ".", "./labels.txt", "golden", "golden/0.png", "a/" * 200, "CON", "nul.txt", "x" * 5000,
 )  # fmt: skip
 _KEYS = ("", "name", "file", "extra", "two\nlines", "\x1b[31m", _SURROGATE, "ä", "x" * 300)
@@ -65,23 +66,27 @@ def mutate_bundle(content: bytes, chance: random.Random) -> bytes:
         files.setdefault(MANIFEST_FILE, content[:2000])
     else:
         try:
-            document = json.loads(files[MANIFEST_FILE])
-        except (ValueError, RecursionError):
-            document = _whole()
-        if chance.random() < 0.25:
-            document = _whole()
-        labels = files.get(LABELS_FILE, b"nv\nmel\n")
-        for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
-            document = chance.choices(_CHANGES, _WEIGHTS)[0](document, chance)
-        if chance.random() < 0.8:
-            labels = _fit(document, labels, chance)
-        if chance.random() < 0.8:
-            files[LABELS_FILE] = labels
-        files[MANIFEST_FILE] = _text(document, chance)
+            document = _whole() if chance.random() < 0.25 else json.loads(files[MANIFEST_FILE])
+            files = _change_document(document, files, chance)
+        except (ValueError, RecursionError):  # not JSON, or too deep to be changed
+            files = _change_document(_whole(), files, chance)
     if chance.random() < 0.5:
         signature = _private_key().sign(files[MANIFEST_FILE])
         files[SIGNATURE_FILE] = damage(signature, chance) if chance.random() < 0.2 else signature
     return pack(files)
+
+
+def _change_document(
+    document: Any, files: dict[str, bytes], chance: random.Random
+) -> dict[str, bytes]:
+    labels = files.get(LABELS_FILE, b"nv\nmel\n")
+    for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
+        document = chance.choices(_CHANGES, _WEIGHTS)[0](document, chance)
+    if chance.random() < 0.8:
+        labels = _fit(document, labels, chance)
+    if chance.random() < 0.8:
+        files = {**files, LABELS_FILE: labels}
+    return {**files, MANIFEST_FILE: _text(document, chance)}
 
 
 @functools.cache
@@ -161,7 +166,8 @@ def _adjust(document: Any, chance: random.Random) -> Any:
         elif isinstance(value, float):
             place[0][place[1]] = chance.choice((value / 2, 0, 1, chance.random(), -value))
         elif isinstance(value, str):
-            place[0][place[1]] = chance.choice((value + "x", value[:-1], value.upper(), value + "é"))
+            changed = (value + "x", value[:-1], value.upper(), value + "é")
+            place[0][place[1]] = chance.choice(changed)
         else:
             continue
         return document

@@ -1,4 +1,4 @@
-"""What came of the inputs so far, kept in a file, as libFuzzer ends a process without a farewell."""
+"""What came of the inputs so far, kept in a file, as libFuzzer ends its process without a word."""
 
 from __future__ import annotations
 
@@ -34,24 +34,22 @@ class Tally:
 
     @classmethod
     def read(cls, file: Path, target: str, wanted: int) -> Tally:
-        """That of a process that was stopped before it was done; else a new one."""
+        """What a process for so many inputs has kept there, done or stopped; else a new one."""
         try:
             kept = cls(**json.loads(file.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return cls(target, wanted)
         kept.outcomes = collections.Counter(kept.outcomes)
-        same = (kept.target, kept.wanted) == (target, wanted) and not kept.done
-        return kept if same else cls(target, wanted)
+        return kept if (kept.target, kept.wanted) == (target, wanted) else cls(target, wanted)
 
     @property
     def done(self) -> bool:
         """Whether there were as many inputs as were asked for."""
         return self.mutated >= self.wanted
 
-    def reached(self, start: str) -> float:
-        """The share of inputs whose outcome begins with ``start``, 0 to 1."""
-        ends = sum(count for outcome, count in self.outcomes.items() if outcome.startswith(start))
-        return ends / max(1, self.mutated)
+    def reached(self, start: str) -> int:
+        """How many inputs had an outcome that begins with ``start``."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome.startswith(start))
 
     def write(self, file: Path) -> None:
         """Keep it."""

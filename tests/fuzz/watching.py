@@ -1,4 +1,4 @@
-"""What must hold for every input, whatever is in it: no output, no warning of ours, bounded cost."""
+"""What must hold for every input, whatever it is: no output, no warning of ours, bounded cost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _REMARKS = ("/PIL/", "\\PIL\\")
 """Pillow warns of odd files, which its callers may want to know; the command keeps it quiet."""
 
 
-class Violation(Exception):  # noqa: N818
+class Violation(Exception):
     """Something that must hold for every input does not hold for this one."""
 
 
