@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,59 @@ def test_key_that_stands_twice_is_refused(document: Document, place: str, key: s
     with pytest.raises(ManifestError) as caught:
         parse_manifest(doubled)
     assert_one_sentence(caught.value, f"the key {key!r} stands there twice")
+
+
+def test_many_keys_are_read_at_once_though_one_stands_twice():
+    keys = ", ".join(f'"{index}": 0' for index in range(50_000))
+    started = time.perf_counter()
+    with pytest.raises(ManifestError, match="'last' stands there twice"):
+        parse_manifest(f'{{{keys}, "last": 0, "last": 1}}')
+    assert time.perf_counter() - started < 5  # it took minutes when every key was counted
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        put("name", value="\ud800"), put("labels", 0, "code", value="mel\udfff"),
+        put("variants", 0, "file", value="golden/\ud83d.tflite"),
+        put("variants", 0, "metrics", "\ud800", value={}),
+    ],
+)  # fmt: skip
+def test_half_a_character_is_refused(document: Document, change: Change):
+    text = altered(document, change)
+    assert "\\ud" in text  # JSON can hold it; no file name, label file or terminal can
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(text)
+    assert_one_sentence(caught.value, "expected Unicode text")
+    with pytest.raises(ManifestError):
+        parse_manifest(
+            json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        )
+
+
+LONG, RED = "x" * 5000, "\x1b[31mred\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        change
+        for text in (LONG, RED)
+        for change in (
+            put("schema_version", value=[text] * 50), put(text, value=1),
+            put("input", "crop", value=text), put("melanoma", value=text),
+            put("variants", 0, "name", value=text), put("variants", 0, "format", value=text),
+            put("variants", 0, "sha256", value=text), put("variants", 0, "file", value="/" + text),
+            put("variants", 0, "metrics", text, value=1),
+        )
+    ]
+    + [put("labels", value=[{"code": "x", "name": "x", "malignant": True}] * 500)],
+)  # fmt: skip
+def test_what_a_message_quotes_is_shortened_and_printable(document: Document, change: Change):
+    with pytest.raises(ManifestError) as caught:
+        parse_manifest(altered(document, change))
+    assert_one_sentence(caught.value)
+    assert str(caught.value).isprintable()
 
 
 def test_deep_nesting_is_refused(document: Document):

@@ -30,7 +30,7 @@ _JPEG_EXTRAS = (b"\xe0", b"\xe1", b"\xe2", b"\xed", b"\xee", b"\xfe", b"\xdd", b
 
 
 def mutate_image(content: bytes, chance: random.Random) -> bytes:
-    """A file like ``content``, or a new one: a quarter is made afresh, a fifth keeps its header."""
+    """A file like ``content``, or a new one: a third is made afresh, a fifth keeps its header."""
     change = chance.choices(_CHANGES, _WEIGHTS)[0]
     mutated = change(content, chance)
     if chance.random() < 0.15:
@@ -234,7 +234,7 @@ def _number(chance: random.Random) -> int:
 Mutation = Callable[[bytes, random.Random], bytes]
 
 _TABLE: tuple[tuple[Mutation, int], ...] = (
-    (_afresh, 30), (_change_pixels, 20), (_change_metadata, 18), (_change_chunk, 12),
+    (_afresh, 34), (_change_pixels, 20), (_change_metadata, 18), (_change_chunk, 12),
     (_change_number, 10), (_damage_header, 5), (damage, 4), (_resize, 3), (_cut, 2),
 )  # fmt: skip
 _CHANGES = [change for change, _ in _TABLE]

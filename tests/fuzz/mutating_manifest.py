@@ -66,7 +66,7 @@ def mutate_bundle(content: bytes, chance: random.Random) -> bytes:
         files.setdefault(MANIFEST_FILE, content[:2000])
     else:
         try:
-            document = _whole() if chance.random() < 0.25 else json.loads(files[MANIFEST_FILE])
+            document = _whole() if chance.random() < 0.5 else json.loads(files[MANIFEST_FILE])
             files = _change_document(document, files, chance)
         except (ValueError, RecursionError):  # not JSON, or too deep to be changed
             files = _change_document(_whole(), files, chance)
@@ -80,7 +80,7 @@ def _change_document(
     document: Any, files: dict[str, bytes], chance: random.Random
 ) -> dict[str, bytes]:
     labels = files.get(LABELS_FILE, b"nv\nmel\n")
-    for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
+    for _ in range(chance.choice((0, 0, 1, 1, 1, 1, 2, 3))):
         document = chance.choices(_CHANGES, _WEIGHTS)[0](document, chance)
     if chance.random() < 0.8:
         labels = _fit(document, labels, chance)
@@ -242,7 +242,7 @@ def _text(document: Any, chance: random.Random) -> bytes:
 
 
 _TABLE: tuple[tuple[Callable[[Any, random.Random], Any], int], ...] = (
-    (_put, 24), (_adjust, 36), (_drop, 6), (_double, 10), (_move, 10), (_relabel, 14),
+    (_put, 18), (_adjust, 44), (_drop, 4), (_double, 10), (_move, 8), (_relabel, 16),
 )  # fmt: skip
 _CHANGES = [change for change, _ in _TABLE]
 _WEIGHTS = [weight for _, weight in _TABLE]
