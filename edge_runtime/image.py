@@ -28,6 +28,7 @@ from edge_runtime.errors import (
     ImageTooLargeError,
 )
 from edge_runtime.formats import FORMATS, content_kind, sniff
+from edge_runtime.jpeg import MAX_SCANS, has_too_many_scans
 from edge_runtime.profiles import to_srgb
 
 if TYPE_CHECKING:
@@ -147,6 +148,8 @@ def decode(
     if min(width, height) < 1:
         raise ImageDamagedError(f"{name} has {width} x {height} pixels; copy it again.")
     try:
+        if file_format == "JPEG" and has_too_many_scans(content):
+            raise ValueError(f"it has more than {MAX_SCANS} scans")
         if file_format == "JPEG" and smallest_draft:
             image.draft(None, (smallest_draft, smallest_draft))
         image.load()

@@ -206,6 +206,40 @@ def test_random_damage_is_survived_or_refused_in_one_sentence(kind: str):
     assert refused > 15  # the damage did reach what matters
 
 
+# ---------------------------------------------------------------- too many scans
+
+
+def with_scans(count: int, side: int = 64, ending: bytes = b"") -> bytes:
+    """A progressive JPEG whose last scan stands there ``count`` times more."""
+    content = encode(np.full((side, side), 128, np.uint8), "JPEG", progressive=True)
+    last = content.rindex(b"\xff\xda")
+    return content[:-2] + content[last:-2] * count + b"\xff\xd9" + ending
+
+
+def test_jpeg_of_many_scans_is_refused_before_they_are_decoded(tmp_path: Path):
+    file = tmp_path / "slow.jpg"
+    file.write_bytes(with_scans(500, side=3000))
+    started = time.process_time()
+    with pytest.raises(ImageDamagedError) as caught:
+        load(file)
+    assert time.process_time() - started < 1  # it took four
+    assert_one_sentence(caught.value, "slow.jpg", "more than 100 scans")
+
+
+def test_scans_are_counted_in_the_image_alone():
+    own = with_scans(0).count(b"\xff\xda")
+    assert decode(with_scans(100 - own)).width == 64
+    with pytest.raises(ImageDamagedError):
+        decode(with_scans(101 - own))
+    with pytest.raises(ImageDamagedError):  # fill bytes before a marker are allowed
+        decode(with_scans(101 - own).replace(b"\xff\xda", b"\xff\xff\xda"))
+    many = b"\xff\xda\0\0" * 300
+    assert decode(with_scans(0, ending=many)).width == 64  # a film after the photograph
+    thumbnail = b"\xff\xe2" + (2 + len(many)).to_bytes(2, "big") + many
+    whole = with_scans(0)
+    assert decode(whole[:2] + thumbnail + whole[2:]).width == 64
+
+
 # ---------------------------------------------------------------- too many pixels
 
 

@@ -20,7 +20,7 @@ class Tally:
         mutated: how many there were; the corpus, which is read first, does not count.
         outcomes: how many of them ended how: what was reached, or the class of the error.
         seconds: wall-clock time in all.
-        slowest_ms: the time that the slowest input took.
+        slowest_ms: the processor time that the slowest input took.
         peak_mb: the most memory of a process.
     """
 
