@@ -4,6 +4,7 @@ import contextlib
 import os
 import random
 import signal
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -263,6 +264,26 @@ def test_limit_is_on_pixels_and_inclusive(file_format: str):
     with pytest.raises(ImageTooLargeError, match="56 x 40 pixels") as caught:
         decode(content, name="a.img", max_pixels=56 * 40 - 1)
     assert_one_sentence(caught.value, "a.img", "limit of 0.002239")
+
+
+def run_length_coded(width: int, height: int) -> bytes:
+    """A BMP of rows that hold one pixel each, and black after it."""
+    rows = b"\x01\x01\0\0" * height
+    start = 14 + 40 + 8
+    return b"BM" + struct.pack(
+        "<IHHIIiiHHIIiiII8s", start + len(rows), 0, 0, start, 40, width, height, 1, 8, 1, len(rows),
+        2835, 2835, 2, 0, bytes(4) + b"\xff" * 4,
+    ) + rows  # fmt: skip
+
+
+def test_large_run_length_coded_bmp_is_refused_as_it_would_take_long():
+    small = decode(run_length_coded(300, 20))
+    assert np.asarray(small.pixels)[:, 0].tolist() == [[255] * 3] * 20
+    started = time.process_time()
+    with pytest.raises(ImageTooLargeError) as caught:
+        decode(run_length_coded(65_536, 77), name="runs.bmp")
+    assert time.process_time() - started < 0.5  # a second, and 11 where the limit is that of others
+    assert_one_sentence(caught.value, "runs.bmp", "run-length", "65536 x 77 pixels", "PNG")
 
 
 def test_header_without_pixels_is_damaged_when_its_size_is_allowed():

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tests.edge_runtime.making import png
+from edge_runtime.colour import to_rgb
+from tests.edge_runtime.making import noise, png
 from tests.edge_runtime.test_image import pixels
 
 
@@ -47,3 +52,31 @@ def test_transparent_colour_of_a_16_bit_png_is_compared_by_its_high_bytes():
     assert pixels(content)[0].tolist() == [[0, 0, 0], [0, 0, 0]]
     other = png(samples.tobytes(), 2, 1, depth=16, colour=2, transparent=bytes([0, 0x64] * 3))
     assert pixels(other)[0].tolist() == [[0x64] * 3, [0, 0, 0]]
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "PA"])
+def test_transparent_image_taller_than_a_strip_has_no_seams(mode: str):
+    picture = Image.fromarray(noise(600, 30, channels=4))
+    if mode != "RGBA":
+        picture = picture.convert("LA").convert(mode)
+    black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+    at_once = Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")
+    assert to_rgb(picture).tobytes() == at_once.tobytes()
+
+
+def test_transparent_image_takes_little_more_memory_than_its_pixels(tmp_path: Path):
+    file = tmp_path / "large.png"
+    Image.new("RGBA", (3000, 3000), (1, 2, 3, 4)).save(file)
+    code = (
+        "import resource, sys\n"
+        "from edge_runtime.image import decode, read\n"
+        "from PIL import PngImagePlugin\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before = peak()\n"
+        "decode(read(sys.argv[1]))\n"
+        "print((peak() - before) / 9e6)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(file)], capture_output=True, text=True, check=True
+    )
+    assert float(done.stdout) < 13  # bytes a pixel; it was 20, a gigabyte at 50 megapixels

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import io
 import random
+import struct
 from typing import Any
 
 from PIL import Image, ImageCms
@@ -34,6 +35,8 @@ def image_file(chance: random.Random, file_format: str | None = None) -> bytes:
     wanted = file_format if file_format in _MODES else chance.choice(list(_MODES))
     if wanted == "PNG" and chance.random() < 0.4:
         return _odd_png(chance)
+    if wanted == "BMP" and chance.random() < 0.15:
+        return _run_length_bmp(chance)
     for _ in range(8):  # some formats cannot hold some modes
         picture = _picture(chance, chance.choice(_MODES[wanted]))
         try:
@@ -128,6 +131,21 @@ def _options(chance: random.Random, file_format: str, picture: Image.Image) -> d
         if chance.random() < 0.2:
             options |= {"save_all": True, "append_images": [_picture(chance, "RGBA")]}
     return options
+
+
+def _run_length_bmp(chance: random.Random) -> bytes:
+    """A BMP in run-length coding of 8 or 4 bits, which Pillow reads and does not write."""
+    width, height, depth = chance.randint(1, 72), chance.randint(1, 40), chance.choice((8, 4))
+    codes = (b"\0\0", b"\0\1", b"\0\2\1\1", b"\0\4abcd", bytes([width, 1]), b"\5\0", b"\xff\1")
+    rows = b"".join(bytes([width, row % 2]) + b"\0\0" for row in range(height))
+    if chance.random() < 0.6:
+        rows = b"".join(chance.choices(codes, k=3 * height))
+    start = 14 + 40 + 8
+    header = struct.pack(
+        "<IHHIIiiHHIIiiII", start + len(rows), 0, 0, start, 40, width, height, 1, depth,
+        1 if depth == 8 else 2, len(rows), 2835, 2835, 2, 0,
+    )  # fmt: skip
+    return b"BM" + header + bytes(4) + b"\xff" * 4 + rows
 
 
 def _odd_png(chance: random.Random) -> bytes:

@@ -185,6 +185,9 @@ def _change_pixels(content: bytes, chance: random.Random) -> bytes:
     if parts is None:
         return damage(content, chance, start=len(content) // 3)
     if parts.format == "JPEG":
+        if chance.random() < 0.05:
+            scan = content[content.rfind(b"\xff\xda") : -2]
+            return content[:-2] + scan * chance.choice((1, 2, 40, 95, 200)) + content[-2:]
         return join(replace(parts, tail=damage(parts.tail, chance)))
     places = [
         place for place, (name, _) in enumerate(parts.chunks)
