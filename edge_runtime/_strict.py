@@ -104,7 +104,7 @@ def _convert(kind: Any, value: object, where: str) -> Any:
 
 def _record(kind: type[Any], value: object, where: str) -> Any:
     entries = _expect(dict, value, where)
-    hints = _hints(kind)
+    hints = _hints(kind)  # type: ignore[arg-type]  # mypy: a type is not Hashable
     fields = {field.name: field for field in dataclasses.fields(kind)}
     unknown = sorted(set(entries) - set(fields))
     if unknown:
