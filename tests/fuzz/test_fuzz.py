@@ -19,7 +19,7 @@ from tests.fuzz.mutating_manifest import pack, unpack
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-MUTATED = {"decoding": 2000, "manifest": 600}
+MUTATED = {"decoding": 2000, "manifest": 300}
 LARGEST_CORPUS = 300_000  # bytes; it is committed
 
 
