@@ -1,9 +1,14 @@
+"""What must hold for every input is noticed where it does not hold."""
+
 from __future__ import annotations
 
 import os
+import resource
 import sys
 import warnings
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_runtime.errors import ImageDamagedError
@@ -43,9 +48,11 @@ def test_slow_input_is_a_violation(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_memory_over_the_limit_is_a_violation(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(watching, "_AT_START", watching.peak_megabytes() - 300)
+    monkeypatch.setattr(watching, "MEGABYTES", 10)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    free_below_the_peak = watching.peak_megabytes() * 1e3 - pages * resource.getpagesize() / 1e3
     with pytest.raises(Violation, match="MB more at its peak"), watched():
-        pass
+        np.ones(int(free_below_the_peak * 1e3 + 50e6), np.uint8)
 
 
 @pytest.mark.parametrize(

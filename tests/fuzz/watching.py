@@ -16,7 +16,7 @@ SECONDS = 5.0
 """One input may take this much processor time; how busy the machine is does not matter then."""
 
 MEGABYTES = 256
-"""The process may never take more memory than this on top of what it had at the start."""
+"""One input may raise the most memory that the process ever had by no more than this."""
 
 _REMARKS = ("/PIL/", "\\PIL\\")
 """Pillow warns of odd files, which its callers may want to know; the command keeps it quiet."""
@@ -32,7 +32,7 @@ def watched(*, native_remarks: bool = False) -> Iterator[None]:
 
     ``native_remarks`` lets native code write to standard error; see `tests.fuzz.decoding`.
     """
-    started = time.process_time()
+    started, before = time.process_time(), peak_megabytes()
     with _no_output(native_remarks=native_remarks), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -42,7 +42,7 @@ def watched(*, native_remarks: bool = False) -> Iterator[None]:
         raise Violation(f"a warning: {ours[0].message} ({ours[0].filename}:{ours[0].lineno})")
     if seconds > SECONDS:
         raise Violation(f"{seconds:.1f} s, at most {SECONDS:g} are allowed")
-    taken = peak_megabytes() - _AT_START
+    taken = peak_megabytes() - before
     if taken > MEGABYTES:
         raise Violation(f"{taken:.0f} MB more at its peak, at most {MEGABYTES} are allowed")
 
@@ -51,9 +51,6 @@ def peak_megabytes() -> float:
     """The most memory that this process ever had in use (its resident set)."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (1e6 if sys.platform == "darwin" else 1e3)  # bytes there, kilobytes elsewhere
-
-
-_AT_START = peak_megabytes()
 
 
 def one_sentence(error: Exception) -> None:
