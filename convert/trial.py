@@ -186,11 +186,8 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
 
 def _answers(kind: VariantKind, model: bytes, bench: Bench, split: str) -> Predictions:
     rows = bench.held[split].rows
-    done = iter(range(1, len(rows) + 1))
     with progress.bar(f"{kind.name}, {split}", len(rows)) as update:
-        probabilities = run_images(
-            model, kind.format, bench.images.tensors, rows, lambda n: update(next(done))
-        )
+        probabilities = run_images(model, kind.format, bench.images.tensors, rows, update)
     chosen = [bench.images.rows[index] for index in rows]
     record = bench.run.run
     return predictions(probabilities, chosen, record.labels, record.melanoma)

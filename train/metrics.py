@@ -66,6 +66,14 @@ class Predictions:
         positive = self.positive(target)
         return bool(positive.any() and not positive.all())
 
+    def referred(self, points: Mapping[str, OperatingPoint]) -> NDArray[np.bool_]:
+        """Which images reach any of the operating points, shape (n,).
+
+        `edge_runtime.decision.decide` for many images at once.
+        """
+        reached = [self.scores(target) >= points[target].threshold for target in self.targets]
+        return np.any(reached, axis=0)
+
     @property
     def main_target(self) -> str | None:
         """The first target whose figures exist; calibration is measured on it."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.manifest import Metric, OperatingPoint
+from edge_runtime.manifest import Metric
 from train.evaluation.bootstrap import interval, lesion_weights
 from train.metrics import Predictions
 
@@ -30,15 +29,6 @@ class Change:
     difference: Metric
     newly_wrong: int
     newly_right: int
-
-
-def refers(answers: Predictions, points: Mapping[str, OperatingPoint]) -> NDArray[np.bool_]:
-    """Which images a model refers, shape (n,): those that reach any of its operating points.
-
-    `edge_runtime.decision.decide` for many images at once.
-    """
-    reached = [answers.scores(target) >= points[target].threshold for target in answers.targets]
-    return np.any(reached, axis=0)
 
 
 def decisions(

@@ -122,11 +122,8 @@ class Execution:
 
     def _run(self, variant: Variant) -> NDArray[np.float32]:
         model, rows = self.bundle.model(variant), np.arange(len(self.tensors))
-        done = iter(range(1, len(rows) + 1))
         with progress.bar(variant.name, len(rows)) as update:
-            return run_images(
-                model, variant.format, self.tensors, rows, lambda n: update(next(done))
-            )
+            return run_images(model, variant.format, self.tensors, rows, update)
 
     def _beside_truth(self, probabilities: NDArray[np.float32]) -> Predictions:
         return replace(self.truth, probabilities=probabilities)

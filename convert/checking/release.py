@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from convert.checking.decisions import Change, decisions, refers
+from convert.checking.decisions import Change, decisions
 from convert.checking.execution import Execution, executable, held_out, title_of, unexecuted
 from convert.checking.rule import Rule
 from convert.gate.judge import Margins
@@ -106,8 +106,8 @@ def _compared(
     threshold = old.operating_points[expected.targets[0]].threshold
     entry = rule.judged(new, answers, expected, threshold)
     referred = (
-        refers(expected, old.operating_points),
-        refers(answers, new.operating_points),
+        expected.referred(old.operating_points),
+        answers.referred(new.operating_points),
     )
     changes = decisions(expected, *referred, bootstrap=rule.bootstrap, seed=rule.seed)
     missed = expected.positive("malignant") & referred[0] & ~referred[1]

@@ -18,6 +18,7 @@ from edge_runtime.manifest import Metric
 from train.evaluation.bootstrap import interval, lesion_weights
 from train.evaluation.figures import ECE
 from train.evaluation.reliability import calibration_error
+from train.evaluation.weighted import weighted_balanced_accuracy
 from train.metrics import CONFIDENCE, Predictions
 
 Floats = NDArray[np.float64]
@@ -83,18 +84,8 @@ def _differences(
     ]
     apart = np.abs(reference.probabilities - variant.probabilities).mean(axis=1, dtype=np.float64)
     return {
-        "balanced_accuracy": _balanced_accuracy(reference, weights)
-        - _balanced_accuracy(variant, weights),
+        "balanced_accuracy": weighted_balanced_accuracy(reference, weights)
+        - weighted_balanced_accuracy(variant, weights),
         ECE: errors[1] - errors[0],
         "mean_probability_difference": weights @ apart / weights.sum(axis=1),
     }
-
-
-def _balanced_accuracy(answers: Predictions, weights: Floats) -> Floats:
-    """Mean recall over the classes that a weighting shows, shape (b,)."""
-    of_class = np.eye(len(answers.labels))[answers.truth]
-    right = answers.probabilities.argmax(axis=1) == answers.truth
-    shown = weights @ of_class
-    with np.errstate(invalid="ignore"):
-        recall = weights @ (of_class * right[:, None]) / shown
-    return np.asarray(np.nanmean(recall, axis=1))

@@ -81,14 +81,6 @@ class Tally:
         return sum(self.counts)
 
 
-def referred(predictions: Predictions, points: Points) -> NDArray[np.bool_]:
-    """The device's decision on each image, shape (n,)."""
-    reached = [
-        predictions.scores(name) >= points[name].threshold for name in predictions.targets
-    ]  # fmt: skip
-    return np.any(reached, axis=0)
-
-
 def kinds(
     keras: Predictions, keras_points: Points, variant: Predictions, points: Points
 ) -> NDArray[np.int64]:
@@ -98,7 +90,7 @@ def kinds(
         keras, variant: answers of both on the same n images.
         keras_points, points: the operating points of each.
     """
-    before, after = referred(keras, keras_points), referred(variant, points)
+    before, after = keras.referred(keras_points), variant.referred(points)
     first = keras.positive(keras.targets[0])
     malignant = keras.positive("malignant") | first
     other = keras.probabilities.argmax(axis=1) != variant.probabilities.argmax(axis=1)
@@ -190,5 +182,5 @@ def _opinion(model: str, predictions: Predictions, points: Points, at: int) -> O
         probabilities=tuple((target, float(one.scores(target)[0])) for target in one.targets),
         answer=one.labels[answer].name,
         probability=float(one.probabilities[0, answer]),
-        referred=bool(referred(one, points)[0]),
+        referred=bool(one.referred(points)[0]),
     )

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from convert.checking import check, check_against
-from convert.checking.decisions import decisions, refers
+from convert.checking.decisions import decisions
 from convert.checking.release import Release
 from convert.gate.judge import Margins
 from edge_runtime._files import sha256
@@ -305,7 +305,7 @@ def test_data_without_melanoma_is_refused(bundle: Path, data: Dataset) -> None:
 
 def test_an_image_is_referred_where_the_device_refers_it() -> None:
     answers = seven_classes(200)
-    referred = refers(answers, POINTS)
+    referred = answers.referred(POINTS)
     targets = {target: answers.scores(target) for target in answers.targets}
     for row in range(200):
         decision, _ = decide({target: targets[target][row] for target in targets}, POINTS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +34,7 @@ def run_images(
         model_format: "tflite" or "onnx".
         tensors: uint8 of shape (n, size, size, 3).
         rows: m indices into ``tensors``.
-        progress: called with the number of images that were answered since the last call.
+        progress: called after every image with the number of those answered so far.
 
     Returns:
         float32 of shape (m, classes).
@@ -42,12 +43,14 @@ def run_images(
         ModelMismatchError: an answer is not finite.
     """
 
+    done = itertools.count(1)  # one step of it is atomic
+
     def answer(backend: backends.Backend, part: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         answers = []
         for row in part:
             answers.append(backend.run(tensors[row]))
             if progress is not None:
-                progress(1)
+                progress(next(done))
         return answers
 
     parts = np.array_split(rows, backends.usable_cores())

@@ -122,12 +122,9 @@ def _bundle(bundle: Bundle, name: str | None) -> Subject:
         notes.append(f"the gate's verdict on {variant.name} was: {variant.verdict}")
 
     def answer(tensors: NDArray[np.uint8]) -> NDArray[np.float32]:
-        model, done = bundle.model(variant), iter(range(1, len(tensors) + 1))
+        rows = np.arange(len(tensors))
         with progress.bar(variant.name, len(tensors)) as update:
-            return run_images(
-                model, variant.format, tensors, np.arange(len(tensors)),
-                lambda count: update(next(done)),
-            )  # fmt: skip
+            return run_images(bundle.model(variant), variant.format, tensors, rows, update)
 
     return Subject(
         manifest.name, "bundle", variant.name, variant.sha256, manifest.labels, manifest.melanoma,

@@ -54,11 +54,24 @@ def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -
         return _Curve(scores, positive, weights).auc
 
 
+def weighted_balanced_accuracy(predictions: Predictions, weights: Floats) -> Floats:
+    """Mean recall of the classes that a weighting shows, shape (b,)."""
+    confusion = _confusion(predictions, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return _mean(np.diagonal(confusion, axis1=1, axis2=2) / confusion.sum(axis=2))
+
+
+def _confusion(predictions: Predictions, weights: Floats) -> Floats:
+    """Weights by truth and most probable class, shape (b, classes, classes)."""
+    classes = len(predictions.labels)
+    answers = predictions.probabilities.argmax(axis=1)
+    cells = np.eye(classes**2)[predictions.truth * classes + answers]
+    return np.asarray((weights @ cells).reshape(-1, classes, classes))
+
+
 def _of_classes(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
     probabilities, truth = predictions.probabilities, predictions.truth
-    classes = len(predictions.labels)
-    cells = np.eye(classes**2)[truth * classes + probabilities.argmax(axis=1)]
-    confusion = (weights @ cells).reshape(-1, classes, classes)  # truth by answer
+    confusion = _confusion(predictions, weights)
     right = np.diagonal(confusion, axis1=1, axis2=2)
     total, of_class, answered = confusion.sum(axis=(1, 2)), confusion.sum(2), confusion.sum(1)
     shown = of_class > 0
