@@ -14,8 +14,7 @@ from convert.report.rows import Row, State
 from convert.trial import JUDGED_ON, REPORTED_ON
 from convert.variants import LayerError
 from edge_runtime.manifest import Metric
-from train.report.plots import Plot
-from train.report.plots import figure as figure
+from train.report.plots import Plot, figure
 from train.report.style import SPLIT_COLOURS, light
 
 ROUNDING = 1 / math.sqrt(12)

@@ -24,7 +24,7 @@ from convert.trial import JUDGED_ON, REPORTED_ON
 from edge_runtime.manifest import BundleFile, Manifest
 from train.importing.record import read_import
 from train.report import pictures as picture
-from train.report import style
+from train.report import style, templates
 from train.report.words import about_calibration
 from train.run import RunFolder
 
@@ -55,34 +55,15 @@ def render_report(
 
 
 def environment() -> Any:
-    """The templates of this folder, beside those that every report shares."""
-    import jinja2
-
-    shared = Path(style.__file__).parent
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([Path(__file__).parent, shared]),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    """The templates of this folder, and how they write shares, splits and classes."""
+    made = templates.environment(Path(__file__).parent)
     filters: dict[str, Any] = {
-        "number": number,
-        "thousands": lambda count: f"{count:,}",
         "percent": lambda share: f"{100 * share:.1f}%",
         "split_word": words.split_word,
         "class_name": words.class_name,
     }
     made.filters |= filters
     return made
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """A rounded number without the sign of a zero; a dash where there is none."""
-    if value is None or np.isnan(value):
-        return "–"  # noqa: RUF001
-    text = f"{value:.{digits}f}"
-    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def _context(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.cold_start import start
-from benchmarks.environment import Environment, cpu_name, load_note, observe
+from benchmarks.environment import Environment, load_note, observe
 from benchmarks.images import GENERATED_SIZE, ImageSet, generated, given
 from benchmarks.latency import WARM_UP_RUNS, measure
 from edge_runtime.bundle import Bundle
@@ -134,24 +134,6 @@ def test_environment_is_this_machine() -> None:
     assert found.python == ".".join(map(str, sys.version_info[:3]))
     assert found.versions["numpy"] == np.__version__
     assert {"dermedge-runtime", "pillow", "ai-edge-litert"} <= set(found.versions)
-
-
-@pytest.mark.parametrize(
-    ("cpuinfo", "name"),
-    [
-        ("processor\t: 0\nmodel\t\t: 167\nmodel name\t: Intel(R) N100\n", "Intel(R) N100"),
-        (
-            "model name\t: ARMv7 Processor rev 3 (v7l)\n\nHardware\t: BCM2835\n"
-            "Model\t\t: Raspberry Pi 3 Model B Plus Rev 1.3\n",
-            "Raspberry Pi 3 Model B Plus Rev 1.3",
-        ),
-        ("processor\t: 0\nCPU part\t: 0xd08\nHardware\t: BCM2711\n", "BCM2711"),
-        ("processor\t: 0\n", None),
-        (None, None),
-    ],
-)
-def test_processor_is_named_as_its_maker_names_it(cpuinfo: str | None, name: str | None) -> None:
-    assert cpu_name(cpuinfo) == name
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import platform
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,27 @@ def test_raspberry_pi_is_read(pi: Machine):
     assert pi.temperature_c == pytest.approx(84.205)
     assert pi.throttled_now == ("the supply voltage is too low", "the processor is throttled")
     assert pi.throttled_before == pi.throttled_now
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor\t: 0\nmodel\t\t: 167\nmodel name\t: Intel(R) N100\n", "Intel(R) N100"),
+        (
+            "model name\t: ARMv7 Processor rev 3 (v7l)\n\nHardware\t: BCM2835\n"
+            "Model\t\t: Raspberry Pi 3 Model B Plus Rev 1.3\n",
+            "Raspberry Pi 3 Model B Plus Rev 1.3",
+        ),
+        ("processor\t: 0\nCPU part\t: 0xd08\nHardware\t: BCM2711\n", "BCM2711"),
+        ("processor\t: 0\n", None),
+        (None, None),
+    ],
+)
+def test_processor_is_named_as_its_maker_names_it(
+    tmp_path: Path, cpuinfo: str | None, name: str | None
+):
+    lay_out(tmp_path, {} if cpuinfo is None else {"proc/cpuinfo": cpuinfo})
+    assert observe(tmp_path).name == (name or platform.processor() or None)
 
 
 def test_machine_that_says_nothing_is_not_known(tmp_path: Path):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 from pathlib import Path
 
+from edge_runtime._strict import to_json
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments, data_of
+from train.commands.written import add_output_arguments, default_out, tell
 from train.config import TrainConfig
 from train.importing.normalisation import NORMALISATIONS
 
@@ -67,15 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=defaults.seed, metavar="N",
         help=f"of the split and the resampling (default: {defaults.seed})",
     )  # fmt: skip
-    parser.add_argument(
-        "--out", type=Path, metavar="RUN",
-        help="run folder to write (default: runs/<data>-<model>-<time>)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--report", action=argparse.BooleanOptionalAction, default=True,
-        help="write report.html into the run folder (default: yes)",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
+    add_output_arguments(parser, "model")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -96,24 +88,9 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed, sensitivity=arguments.sensitivity, bootstrap=arguments.bootstrap
     )
     data = data_of(arguments)
-    out = arguments.out or _default_out(data.root, arguments.model)
+    out = arguments.out or default_out(data.root, arguments.model.stem)
     folder = import_model(source, data, out, config)
-    if arguments.report:
-        from train.report import write_report
-
-        write_report(folder)
-    if arguments.json:
-        from edge_runtime._strict import to_json
-
-        record = {"run": str(out), **to_json(folder.run), "import": to_json(read_import(folder))}
-        print(json.dumps(record, ensure_ascii=False))
-        return 0
-    for split, metrics in folder.run.metrics.items():
-        print(f"{split}:")
-        for name, metric in metrics.items():
-            interval = "" if metric.low is None else f"  [{metric.low:.3f}, {metric.high:.3f}]"
-            print(f"  {name:<24} {metric.value:.3f}{interval}")
-    print(f"run: {out}")
+    tell(folder, out, arguments, {"import": to_json(read_import(folder))})
     return 0
 
 
@@ -123,8 +100,3 @@ def _field(word: str) -> tuple[str, object]:
     if not equals or not name:
         raise UsageError(f"--input-rule {word} cannot be read, expected for example jpeg_draft=0.")
     return name, int(value) if value.lstrip("-").isdecimal() else value
-
-
-def _default_out(root: Path, model: Path) -> Path:
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{root.resolve().stem}-{model.stem}-{now}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 from pathlib import Path
 
 from edge_runtime.errors import UsageError
@@ -15,7 +13,7 @@ from train.commands.configured import (
     open_data,
     said,
 )
-from train.config import TrainConfig
+from train.commands.written import add_output_arguments, default_out, tell
 from train.configuration import CONFIG_FILE, configuration, merged, partial_folder, read_tables
 
 SUMMARY = "Train a Keras CNN on labelled images; writes a run folder."
@@ -24,10 +22,7 @@ SUMMARY = "Train a Keras CNN on labelled images; writes a run folder."
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The run's description, and what to do with it."""
     add_config_arguments(parser)
-    parser.add_argument(
-        "--out", type=Path, metavar="RUN",
-        help="run folder to write (default: runs/<data>-<arch>-<time>)",
-    )  # fmt: skip
+    add_output_arguments(parser, "arch")
     parser.add_argument(
         "--resume", type=Path, metavar="RUN",
         help="go on with a run that was interrupted, from its last whole epoch",
@@ -41,10 +36,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="draw what the augmentation does to some training images, and do not train",
     )  # fmt: skip
     parser.add_argument(
-        "--report", action=argparse.BooleanOptionalAction, default=True,
-        help="write report.html into the run folder (default: yes)",
-    )  # fmt: skip
-    parser.add_argument(
         "--tensorboard", type=Path, metavar="FOLDER",
         help="write curves for TensorBoard into a folder of that folder",
     )  # fmt: skip
@@ -52,7 +43,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--mlflow", metavar="URI",
         help="tell the run to MLflow, for example sqlite:///mlflow.db (extra: mlflow)",
     )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the run's record as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         show_augmentation(chosen.data, chosen.train, arguments.show_augmentation)
         print(arguments.show_augmentation)
         return 0
-    out = begun or arguments.out or _default_out(chosen.data.root, chosen.train)
+    out = begun or arguments.out or default_out(chosen.data.root, chosen.train.arch)
     with tracking(
         out.name, chosen.data.description.name, chosen.train, tensorboard=arguments.tensorboard,
         mlflow=arguments.mlflow, resumed=bool(begun),
@@ -76,21 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
             resume=bool(begun), no_more=bool(arguments.finish),
         )  # fmt: skip
         told.finished(folder.run)
-    if arguments.report:
-        from train.report import write_report
-
-        write_report(folder)
-    if arguments.json:
-        from train.run import format_run
-
-        print(json.dumps({"run": str(out), **json.loads(format_run(folder.run))}))
-        return 0
-    for split, metrics in folder.run.metrics.items():
-        print(f"{split}:")
-        for name, metric in metrics.items():
-            interval = "" if metric.low is None else f"  [{metric.low:.3f}, {metric.high:.3f}]"
-            print(f"  {name:<24} {metric.value:.3f}{interval}")
-    print(f"run: {out}")
+    tell(folder, out, arguments)
     return 0
 
 
@@ -105,8 +81,3 @@ def _begun(arguments: argparse.Namespace, out: Path) -> Configured:
             "--out, or train anew."
         )
     return open_data(configuration(merged(read_tables(file), said(arguments))))
-
-
-def _default_out(root: Path, config: TrainConfig) -> Path:
-    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{root.resolve().stem}-{config.arch}-{now}"

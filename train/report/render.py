@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from train.report.evidence import (
 )
 from train.report.mistakes import Example, examples, explained
 from train.report.style import PALETTE, SPLIT_WORDS
+from train.report.templates import environment
 from train.robustness import CLEAN, CORRUPTIONS, SEVERITIES, Corrupted, corrupt, random_of
 from train.run import MODEL_FILE, Run, RunFolder
 
@@ -105,23 +105,13 @@ def render_report(
         RunError: the run's tables do not belong together.
         ImageError: a picture that is shown cannot be read.
     """
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
+    templates = environment()
+    templates.filters |= {
         "short": lambda kind: words.SHORT[kind],
         "place_title": lambda metric: ": ".join(words.place_of(metric)),
-        "number": _number,
-        "thousands": lambda count: f"{count:,}",
         "place": lambda share: f"{100 * min(max(share, 0.0), 1.0):.1f}%",
     }
-    template = environment.get_template(TEMPLATE)
+    template = templates.get_template(TEMPLATE)
     context = _context(run, images if pictures else None, heat or {}, subgroups, corrupted)
     return template.render(
         **context,
@@ -179,10 +169,6 @@ def _context(
             if imported is None or field.name in USED_BY_IMPORT
         ],
     }
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None or np.isnan(value) else f"{value:.3f}"  # noqa: RUF001
 
 
 def _followed(target: str) -> tuple[str, ...]:
