@@ -81,7 +81,8 @@ def run(arguments: argparse.Namespace) -> int:
         counts["failed" if isinstance(answer, Failure) else answer.decision] += 1
     if len(files) > 1 or counts["failed"]:
         told = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
-        print(f"{len(files)} images: {told}. {DISCLAIMER}", file=sys.stderr)
+        images = "1 image" if len(files) == 1 else f"{len(files)} images"
+        print(f"{images}: {told}. {DISCLAIMER}", file=sys.stderr)
     return 1 if counts["failed"] else 0
 
 

@@ -193,7 +193,7 @@ def _bundle(
         first.setdefault(trial.variant, trial.backend)  # the one that would be used
         verdict = manifest.variant(trial.variant or "").verdict
         slow = trial.median_ms is not None and trial.median_ms > SLOW_FACTOR * fastest
-        is_chosen = chosen is not None and trial.variant == chosen.name
+        is_chosen = chosen is not None and trial.variant == chosen.name and trial.error is None
         reports.append(
             VariantReport(
                 trial, verdict, is_chosen and first[trial.variant] == trial.backend,
@@ -203,6 +203,8 @@ def _bundle(
         served = verdict == "pass" and first[trial.variant] == trial.backend
         if trial.error not in problems:
             findings += _about_trial(trial, machine, served)
+    if chosen is not None and not any(each.chosen for each in reports):
+        choice = f"none: {chosen.name} would be, and cannot be used; name another with --variant"
     report = BundleReport(
         str(bundle.folder), manifest.name, manifest.version,
         len(manifest.variants) + len(manifest.golden_inputs) + len(manifest.other_files),

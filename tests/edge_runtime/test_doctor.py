@@ -11,6 +11,7 @@ import pytest
 
 from convert.signing import new_key, sign
 from edge_runtime import backends
+from edge_runtime.bundle import Bundle
 from edge_runtime.doctor.examination import Report, examine
 from edge_runtime.doctor.tiny import TINY_MODELS
 from edge_runtime.doctor.trial import Trial, try_backend
@@ -120,6 +121,20 @@ def test_every_damaged_file_is_found_and_told_once(small_bundle: Path):
     assert texts(report).count("golden/1.png") == 1
     remedies = {finding.remedy for finding in report.findings if finding.level == "wrong"}
     assert "Copy the bundle again." in remedies
+
+
+def test_variant_that_would_be_refused_is_not_the_chosen_one(small_bundle: Path):
+    sound = examine(small_bundle, threads=1).bundle
+    assert sound is not None
+    (chosen,) = (each.trial.variant for each in sound.variants if each.chosen)
+    assert chosen is not None
+    model = small_bundle / Bundle.open(small_bundle).manifest.variant(chosen).file
+    model.write_bytes(b"x")
+    altered = examine(small_bundle, threads=1).bundle
+    assert altered is not None
+    assert not any(each.chosen for each in altered.variants)
+    assert altered.choice is not None
+    assert altered.choice.startswith(f"none: {chosen} ")
 
 
 @pytest.mark.parametrize(
