@@ -62,7 +62,7 @@ def to_rgb(image: Image, *, name: str = "image") -> Image:
 
 
 def _over_black(image: Image) -> Image:
-    """The image laid over black, some rows at a time: all at once takes 20 bytes a pixel."""
+    """The image laid over black, some rows at a time: all at once takes several copies of it."""
     from PIL import Image as pillow
 
     pixels = pillow.new("RGB", image.size)

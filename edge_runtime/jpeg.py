@@ -1,8 +1,8 @@
 """How often a JPEG's decoder would pass over the whole image.
 
 A JPEG may bring its pixels in many scans, and libjpeg passes over the whole image for each of them,
-however few bytes it has: 500 empty ones, in 80 kB, keep a processor busy for half a minute at 50
-megapixels. Encoders write up to a dozen or so.
+however few bytes it has: hundreds of empty ones, in a small file, keep a processor busy for long.
+Encoders write up to a dozen or so.
 """
 
 from __future__ import annotations

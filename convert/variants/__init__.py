@@ -196,7 +196,7 @@ _KINDS = (
     ),
     VariantKind(
         "tflite_int16x8", "tflite", "8-bit weights, 16-bit activations", "tflite_int16x8:int16x8",
-        0.01, 7, on_request=True,  # no fast kernels: 25 times slower than int8
+        0.01, 7, on_request=True,  # it has no fast kernels
         fallback="tflite_f16",
     ),
     VariantKind("onnx_f32", "onnx", "none (32-bit floats)", "onnx:float32", 1e-3, 5),
