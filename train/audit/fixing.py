@@ -10,12 +10,12 @@ import io
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime._files import write_text
-from edge_runtime.errors import ClassError
+from edge_runtime.errors import ClassError, UsageError
 from train.audit.auditing import Audit, Progress, audit
 from train.audit.findings import Item
 from train.audit.sources import Source
@@ -45,7 +45,7 @@ class Fixed:
 
 def fix(
     found: Audit, path: Path, seed: int = 0, accepted: Collection[str] = (),
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = lambda what, done, total: None, *, keep_split: bool = False,
 ) -> str:  # fmt: skip
     """Write ``path`` and, beside it, what was set aside and why; then audit it.
 
@@ -54,26 +54,34 @@ def fix(
     copies looks at the nearest neighbours only, fewer pictures can bring a last copy to light: what
     the second audit finds is put right too, until one finds nothing.
 
+    A published test part is comparable only as long as it is whole. With ``keep_split``, what
+    stands on several sides stays on the last of them (test, then validation), and the rest of it is
+    set aside. Held-out data sets (`Source.use`) are the very last side, and are not written.
+
     Args:
         found: the audit.
         path: the CSV to write, the third form of `train.data.table`.
         seed: of the split.
         accepted: classes that the user has named on purpose.
         progress: called with (what, done, total).
+        keep_split: keep the split that the data brings, whatever leaks.
 
     Returns:
         a sentence on what was written.
 
     Raises:
         ClassError: the classes of the data sets do not meet, or one is too small to be split.
+        UsageError: a split is to be kept, and a data set brings none.
     """
+    if keep_split:
+        _check_splits(found.sources)
     check_classes_meet(found.sources, accepted)
     aside_path = path.with_name(f"{path.stem}.set-aside.csv")
     labels = {item.record.label for item in found.items}
     aside: list[dict[str, str]] = []
     described = ""
     for _ in range(_ROUNDS):
-        fixed = _fixed(found, path, seed)
+        fixed = _fixed(found, path, seed, keep_split=keep_split)
         aside += fixed.aside
         columns = list(dict.fromkeys([*_COLUMNS, *(key for row in fixed.rows for key in row)]))
         _write_csv(path, columns, fixed.rows)
@@ -94,17 +102,21 @@ def fix(
     )
 
 
-def _fixed(found: Audit, path: Path, seed: int) -> Fixed:
-    aside = _set_aside(found)
+def _fixed(found: Audit, path: Path, seed: int, *, keep_split: bool) -> Fixed:
+    aside = _leaking(found) if keep_split else {}
+    aside = _set_aside(found, aside)
     keeps_split = _splits_hold(found, aside)
     if not keeps_split:
         aside |= _too_few(found, aside)
-    kept = [index for index in range(len(found.items)) if index not in aside]
+    kept = [
+        index for index, item in enumerate(found.items)
+        if index not in aside and item.source.use != "held out"
+    ]  # fmt: skip
     if not kept:
         raise ClassError("All images would be set aside, so there is nothing to write.")
     records = _records(found, kept)
-    if not keeps_split:
-        records = [replace(record, split=None) for record in records]
+    sides = [found.items[index].side if keeps_split else None for index in kept]
+    records = [replace(one, split=side) for one, side in zip(records, sides, strict=True)]
     data = Dataset(path, Description(path.stem, ()), (), tuple(records))
     records = list(split(data, [found.items[i].digest for i in kept], seed=seed).records)
     rows = [
@@ -114,6 +126,7 @@ def _fixed(found: Audit, path: Path, seed: int) -> Fixed:
     left_out = [
         {**_row(found.items[i], found.items[i].record, path), "reason": aside[i]}
         for i in sorted(aside)
+        if found.items[i].source.use != "held out"
     ]
     return Fixed(rows, left_out, "that the data brings is kept" if keeps_split else "is new")
 
@@ -151,13 +164,45 @@ def _meant(source: Source, code: str, reference: Source) -> str | None:
     return next((theirs.get(label.name) for label in name if label.code == code), None)
 
 
-def _set_aside(found: Audit) -> dict[int, str]:
-    """Why images are left out, by index."""
+def _check_splits(sources: tuple[Source, ...]) -> None:
+    for source in sources:
+        if not source.has_split:
+            raise UsageError(
+                f"{source.name} brings no split that could be kept; say what it is for with "
+                "--train-only or --held-out, or leave --keep-split out."
+            )
+
+
+def _leaking(found: Audit) -> dict[int, str]:
+    """Images of a group that stands nearer to the end of the split too, by index."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for index in range(len(found.items)):
+        groups[int(found.findings.group_of[index])].append(index)
+    aside = {}
+    for members in groups.values():
+        last = max(members, key=lambda member: _place(found.items[member]))
+        for member in members:
+            if _place(found.items[member]) < _place(found.items[last]):
+                where = found.items[last].side
+                aside[member] = f"the same picture or lesion as {found.shown(last)}, in {where}"
+    return aside
+
+
+def _place(item: Item) -> int:
+    """How far from training an image stands."""
+    return len(SPLITS) if item.source.use == "held out" else SPLITS.index(item.side)
+
+
+def _set_aside(found: Audit, before: Mapping[int, str]) -> dict[int, str]:
+    """Why images are left out, by index, those ``before`` included."""
     aside = {i: f"cannot be read: {found.facts[i].problem}" for i in found.unreadable}
+    aside |= before
     for group in found.findings.conflicts:
-        labels = sorted({found.items[member].record.label for member in group.members})
-        for member in group.members:
-            aside.setdefault(member, f"one picture under the labels {', '.join(labels)}")
+        left = [member for member in group.members if member not in aside]
+        labels = sorted({found.items[member].record.label for member in left})
+        if len(labels) > 1:
+            reason = f"one picture under the labels {', '.join(labels)}"
+            aside |= dict.fromkeys(left, reason)
     first: dict[str, int] = {}
     for index, item in enumerate(found.items):
         if index not in aside and first.setdefault(item.digest, index) != index:
@@ -196,7 +241,7 @@ def _splits_hold(found: Audit, aside: Collection[int]) -> bool:
     """Whether every data set brings a split, and no kept group stands on several sides."""
     sides: dict[int, set[str]] = defaultdict(set)
     for index, item in enumerate(found.items):
-        if index not in aside:
+        if index not in aside and item.source.use != "held out":
             sides[int(found.findings.group_of[index])].add(item.side)
     return all(source.has_split for source in found.sources) and all(
         len(several) == 1 for several in sides.values()

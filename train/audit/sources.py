@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from edge_runtime.errors import ClassError, MissingImagesError, UsageError
 from edge_runtime.formats import SUFFIXES
@@ -17,6 +18,10 @@ from train.data.table import IMAGES_FOLDER, METADATA_FILE, Record, read_data
 
 UNSPLIT = "test"
 """The side on which data without any split stands, as everywhere in dermedge."""
+
+Use = Literal["as split", "train only", "held out"]
+"""What the images of a data set are for: what its split says, all for training, or for testing
+only and for no table that is written."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Source:
         missing: ids without a file.
         strays: files among the images that are none by their name, or that the table does not list.
         remarks: why training would refuse this data set, a sentence each.
+        use: what its images are for.
     """
 
     name: str
@@ -42,6 +48,7 @@ class Source:
     missing: tuple[str, ...] = ()
     strays: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    use: Use = "as split"
 
     @property
     def codes(self) -> frozenset[str]:
@@ -50,11 +57,13 @@ class Source:
 
     @property
     def has_split(self) -> bool:
-        """Whether any image is assigned to a split."""
-        return any(record.split for record in self.records)
+        """Whether any image is assigned to a split, by the data or by the user."""
+        return self.use != "as split" or any(record.split for record in self.records)
 
     def side(self, record: Record) -> str:
         """On which side of the split an image stands."""
+        if self.use != "as split":
+            return "train" if self.use == "train only" else UNSPLIT
         return (record.split or "train") if self.has_split else UNSPLIT
 
     def shown(self, record: Record) -> str:
@@ -71,16 +80,19 @@ class Source:
 
 
 def read_sources(
-    paths: Sequence[str | os.PathLike[str]], mapping: Mapping[str, str] | None = None
-) -> tuple[Source, ...]:
+    paths: Sequence[str | os.PathLike[str]], mapping: Mapping[str, str] | None = None,
+    uses: Mapping[str, Use] | None = None,
+) -> tuple[Source, ...]:  # fmt: skip
     """Read one or several data sets.
 
     Args:
         paths: folders or CSVs, each in any of the three forms of `train.data.table`.
         mapping: class codes to rename, from old to new.
+        uses: what the images of a data set are for, by its name; "as split" by default.
 
     Raises:
-        UsageError: none given, one given twice, or a mapping from a class that none has.
+        UsageError: none given, one given twice, a mapping from a class that none has, or a use of a
+            data set that is not there.
         DataError: nothing there that could be audited.
     """
     if not paths:
@@ -98,8 +110,14 @@ def read_sources(
         raise UsageError(
             f"--map names the class {unknown[0]!r}, which no data set has (they have {known})."
         )
+    uses = uses or {}
+    for name in uses:
+        if name not in names:
+            raise UsageError(
+                f"There is no data set {name!r} among those named, which are {', '.join(names)}."
+            )
     return tuple(
-        _mapped(replace(source, name=name), mapping)
+        _mapped(replace(source, name=name, use=uses.get(name, "as split")), mapping)
         for source, name in zip(sources, names, strict=True)
     )
 

@@ -8,9 +8,13 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
 from train.data.shelf import DATA_VARIABLE, find
+
+if TYPE_CHECKING:
+    from train.audit.sources import Use
 
 SUMMARY = "Find copies, leaks, conflicting labels and shortcuts in labelled images."
 
@@ -31,6 +35,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fix", type=Path, metavar="FILE.csv",
                         help="write a table without conflicts and copies, with a split that does "
                         "not leak; what was left out goes to FILE.set-aside.csv")  # fmt: skip
+    parser.add_argument("--keep-split", action="store_true",
+                        help="with --fix: keep the split that the data brings; of what stands on "
+                        "several sides, set aside what is nearer to training")  # fmt: skip
+    parser.add_argument("--train-only", action="append", default=[], metavar="NAME",
+                        help="this data set is all for training, whatever split it brings; may be "
+                        "given again")  # fmt: skip
+    parser.add_argument("--held-out", action="append", default=[], metavar="NAME",
+                        help="this data set is for testing only: --fix does not write it, and with "
+                        "--keep-split sets aside what it shares; may be given again")  # fmt: skip
     parser.add_argument("--map", action="append", default=[], metavar="OLD=NEW",
                         help="rename a class, where data sets call one thing by two names; may be "
                         "given again")  # fmt: skip
@@ -45,7 +58,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     mapping = dict(_pair(word) for word in arguments.map)
     _check_outputs(arguments)
-    sources = read_sources([find(word) for word in arguments.data], mapping)
+    uses: dict[str, Use] = dict.fromkeys(arguments.train_only, "train only")
+    uses |= dict.fromkeys(arguments.held_out, "held out")
+    sources = read_sources([find(word) for word in arguments.data], mapping, uses)
     if arguments.fix:
         from train.audit.fixing import check_classes_meet, fix
 
@@ -58,7 +73,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(text(found))
     if arguments.fix:
         with _progress() as progress:
-            done = fix(found, arguments.fix, arguments.seed, set(mapping.values()), progress)
+            done = fix(
+                found, arguments.fix, arguments.seed, set(mapping.values()), progress,
+                keep_split=arguments.keep_split,
+            )  # fmt: skip
         print(done, file=sys.stderr)
     if arguments.html:
         from train.audit.sheet import write_sheet
@@ -79,6 +97,8 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse before minutes of work what could not be written after it."""
     if arguments.no_pictures and not arguments.html:
         raise UsageError("--no-pictures is about the sheet; add --html FILE.")
+    if arguments.keep_split and not arguments.fix:
+        raise UsageError("--keep-split is about the table; add --fix FILE.csv.")
     if arguments.fix and arguments.fix.suffix.lower() != ".csv":
         raise UsageError(f"--fix is {arguments.fix}, expected a name that ends in .csv.")
     for flag, path in (("--html", arguments.html), ("--fix", arguments.fix)):

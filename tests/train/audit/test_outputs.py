@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from edge_runtime.errors import ClassError
+from edge_runtime.errors import ClassError, UsageError
 from train.data.table import read_data
 
 
@@ -54,6 +54,75 @@ def test_split_without_a_leak_is_kept(folders, tmp_path, run_audit):
     run_audit(folders, "--fix", out)
     test = {row["image_id"] for row in rows_of(out) if row["split"] == "test"}
     assert test == {r.image_id for r in read_data(folders).records if r.split == "test"}
+
+
+def names(rows):
+    return {row["file"].split("data/")[1] for row in rows}
+
+
+def test_kept_split_loses_what_leaks_on_the_side_of_training(faulty, tmp_path, run_audit):
+    before = {record.file for record in read_data_of(faulty) if record.split == "test"}
+    out = tmp_path / "fixed.csv"
+    run_audit(faulty, "--fix", out, "--keep-split")
+    kept, aside = rows_of(out), rows_of(tmp_path / "fixed.set-aside.csv")
+    assert {(tmp_path / row["file"]).resolve() for row in kept if row["split"] == "test"} == before
+    reasons = {row["file"].split("data/")[1]: row["reason"] for row in aside}
+    leak = "the same picture or lesion as Test/mel/leak.jpg, in test"
+    assert reasons.pop("Train/mel/02.jpg") == leak
+    assert set(reasons) == {
+        "Train/mel/00.jpg", "Train/nv/conflict.jpg", "Train/mel/copy.jpg", "Train/mel/broken.jpg",
+    }  # fmt: skip
+    assert run_audit(out)[0] == 0
+
+
+def read_data_of(folder):
+    (folder / "Train/mel/broken.jpg").rename(folder.parent / "broken.jpg")
+    try:
+        return read_data(folder).records
+    finally:
+        (folder.parent / "broken.jpg").rename(folder / "Train/mel/broken.jpg")
+
+
+def test_picture_of_the_test_part_outlives_its_contradicting_copy_in_training(
+    folders, tmp_path, run_audit
+):
+    shutil.copy(folders / "Test/mel/20.jpg", folders / "Train/nv/conflict.jpg")
+    out = tmp_path / "fixed.csv"
+    run_audit(folders, "--fix", out, "--keep-split")
+    assert "Test/mel/20.jpg" in names(rows_of(out))
+    assert names(rows_of(tmp_path / "fixed.set-aside.csv")) == {"Train/nv/conflict.jpg"}
+
+
+def test_held_out_data_is_not_written_and_what_it_shares_is_set_aside(
+    folders, tmp_path, run_audit, draw
+):
+    for label, seed in (("mel", 0), ("mel", 90), ("nv", 91), ("nv", 92)):
+        folder = tmp_path / "other" / label
+        folder.mkdir(parents=True, exist_ok=True)
+        draw(seed).transpose(Image.Transpose.FLIP_TOP_BOTTOM).save(folder / f"{seed}.png")
+    out = tmp_path / "fixed.csv"
+    call = (folders, tmp_path / "other", "--fix", out, "--keep-split")
+    with pytest.raises(UsageError, match=r"other brings no split .* --train-only or --held-out"):
+        run_audit(*call)
+    run_audit(*call, "--held-out", "other")
+    assert {row["data_set"] for row in rows_of(out)} == {"data"}
+    (aside,) = rows_of(tmp_path / "fixed.set-aside.csv")
+    assert aside["file"].endswith("Train/mel/00.jpg")
+    assert aside["reason"] == "the same picture or lesion as other: mel/0.png, in test"
+
+
+def test_data_for_training_only_leaves_its_own_split(folders, tmp_path, run_audit, draw):
+    for side, label, seed in (("Train", "mel", 90), ("Test", "nv", 91), ("Test", "mel", 92)):
+        folder = tmp_path / "other" / side / label
+        folder.mkdir(parents=True)
+        draw(seed).save(folder / f"{seed}.png")
+    out = tmp_path / "fixed.csv"
+    call = (folders, tmp_path / "other", "--fix", out, "--keep-split")
+    run_audit(*call, "--train-only", "other")
+    sides = {row["split"] for row in rows_of(out) if row["data_set"] == "other"}
+    assert sides == {"train"}
+    with pytest.raises(UsageError, match="no data set 'elsewhere' among those named"):
+        run_audit(*call, "--train-only", "elsewhere")
 
 
 def test_fix_refuses_classes_that_do_not_meet_and_says_how_to_map(
