@@ -26,6 +26,7 @@ from edge_runtime.manifest import (
     Source,
     format_manifest,
 )
+from train.config import IMPORTED
 from train.evaluation.trained_on import TRAINED_ON_FILE, trained_on_text
 from train.run import RunFolder
 
@@ -79,6 +80,7 @@ def _manifest(
     options: Options,
 ) -> Manifest:  # fmt: skip
     record = run.run
+    imported = record.config.arch == IMPORTED
     return Manifest(
         schema_version=SCHEMA_VERSION,
         name=options.name or record.name,
@@ -95,7 +97,7 @@ def _manifest(
             generated=record.data.generated,
             licence=licence_of(run, options),
             citations=tuple(filter(None, [record.data.citation])),
-            training_images=sum(record.counts["train"].values()),
+            training_images=None if imported else sum(record.counts["train"].values()),
         ),
         gate=gate,
         variants=tuple(outcome.entry for outcome in kept if outcome.entry is not None),

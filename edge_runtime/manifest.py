@@ -144,6 +144,8 @@ class Source:
         data: name of the training data; ``generated`` says that no patient was photographed.
         licence: of the model file, as an SPDX identifier.
         citations: what has to be cited with it.
+        training_images: how many; None of a model that was trained elsewhere, whose ``data`` is
+            what it was checked on.
     """
 
     architecture: str
@@ -153,7 +155,7 @@ class Source:
     generated: bool
     licence: str
     citations: tuple[str, ...]
-    training_images: int
+    training_images: int | None
 
 
 @dataclass(frozen=True)

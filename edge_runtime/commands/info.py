@@ -52,12 +52,12 @@ def _lines(bundle: Bundle, key: PublicKey | None) -> Iterator[tuple[str, str]]:
 
     manifest = bundle.manifest
     source = manifest.source
-    generated = ", generated" if source.generated else ""
+    data = source.data + (", generated" if source.generated else "")
     yield "use", manifest.intended_use
-    yield (
-        "trained",
-        f"{source.architecture} on {source.training_images} images of {source.data}{generated}",
-    )
+    if source.training_images is None:
+        yield "trained", f"elsewhere; checked on {data}"
+    else:
+        yield "trained", f"{source.architecture} on {source.training_images} images of {data}"
     yield "weights", source.weights
     yield "licence", source.licence
     for citation in source.citations:

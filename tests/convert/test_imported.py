@@ -95,6 +95,7 @@ def test_network_with_normalisation_outside_is_converted_with_it_inside(
     check_against_the_run(conversion, run, generated)
 
     manifest = Bundle.open(tmp_path / "bundle").manifest
+    assert manifest.source.training_images is None
     assert manifest.source.licence == "unknown"  # the data's is not that of what it was trained on
     assert "Licence.** It is not said" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()
 
