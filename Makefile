@@ -9,6 +9,7 @@ MEDIAPIPE_STAMP := $(MEDIAPIPE)/.installed
 FUZZ := .venv-fuzz
 FUZZ_STAMP := $(FUZZ)/.installed
 FUZZ_RUNS ?= 1000000
+BUNDLE ?= out/demo/bundle
 MANIFESTS := pyproject.toml edge_runtime/pyproject.toml constraints.txt
 
 # Real images, where they are at hand; tests that need them are skipped, with a reason, elsewhere.
@@ -16,7 +17,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training check format readme docs reproduce gate-table ladder-page clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training bench-runtime check format readme docs reproduce gate-table ladder-page clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
@@ -28,6 +29,7 @@ help:
 	@echo 'make fuzz            a million mutated images and manifests, guided by coverage (FUZZ_RUNS=...)'
 	@echo 'make reproduce       two published studies, their way and without leaks; hours'
 	@echo 'make bench-training  images a second in training, with and without the pipeline'
+	@echo 'make bench-runtime   the runtime beside a bare loop; BUNDLE=folder names the bundle'
 	@echo 'make gate-table      simulate what the gate lets through, into docs/gate.md; minutes'
 	@echo 'make ladder-page     repair a network that breaks in 8 bits, on real images; into docs/ladder.md'
 	@echo 'make format          put the code into its style'
@@ -65,6 +67,9 @@ reproduce: $(STAMP)
 
 bench-training: $(STAMP)
 	$(BIN)/python -m benchmarks.training
+
+bench-runtime: $(STAMP)
+	$(BIN)/python -m benchmarks.runtime $(BUNDLE) --page docs/runtime_speed.md
 
 gate-table: $(STAMP)
 	$(BIN)/python -m convert.gate.simulation

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,8 +40,17 @@ def start(bundle: str | os.PathLike[str], variant: str, threads: int, image: str
     Raises:
         BackendError: the process ended without an answer.
     """
+    return run(_PROGRAM, [os.fspath(bundle), variant, str(threads), image], variant)
+
+
+def run(program: Path, arguments: Sequence[str], variant: str) -> ColdStart:
+    """Start a program that prints an answer and then its peak memory, and wait until it has ended.
+
+    Raises:
+        BackendError: the process ended without an answer.
+    """
     # -P: the program's folder is not searched for modules.
-    command = [sys.executable, "-P", str(_PROGRAM), os.fspath(bundle), variant, str(threads), image]
+    command = [sys.executable, "-P", str(program), *arguments]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         started = time.perf_counter()
         with subprocess.Popen(

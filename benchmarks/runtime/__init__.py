@@ -1,0 +1,1 @@
+"""What the device package costs beside a bare loop around the same interpreter."""
