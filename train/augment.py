@@ -22,21 +22,28 @@ LUMA = (0.299, 0.587, 0.114)
 _LIMITS = {
     "rotation": 180.0, "zoom": 0.8, "shift": 0.5, "brightness": 1.0, "contrast": 1.0,
     "saturation": 1.0, "hue": 180.0, "colour_cast": 1.0, "blur_share": 1.0, "blur": 0.1,
-    "jpeg_share": 1.0, "coarse_share": 1.0,
+    "jpeg_share": 1.0, "coarse_share": 1.0, "corner_share": 1.0,
 }  # fmt: skip
 """How far strength may take each range: as far as a configuration may."""
 
+_SOFT_EDGE, _OFF_MIDDLE = 0.1, 0.1
+"""How wide dark corners fade in, and how far their circle lies off the middle, in half sides."""
+
 _FLIPS = ("horizontal_flip", "vertical_flip")
 _BEST_QUALITY = 95.0
-_LOWEST = {"jpeg_quality": (_BEST_QUALITY, 5.0), "coarsest": (1.0, 0.1)}
+_WIDEST = 1.4  # radius of a circle, in half sides, that holds the corners
+_LOWEST = {
+    "jpeg_quality": (_BEST_QUALITY, 5.0), "coarsest": (1.0, 0.1), "narrowest": (_WIDEST, 0.3),
+}  # fmt: skip
 """What strength 0 means, and the least that strength may come down to."""
 
 
 def scaled(ranges: Augmentation, strength: float) -> Augmentation:
     """The ranges times the strength, as far as each may go.
 
-    The two lower bounds (``jpeg_quality``, ``coarsest``) go down from the mildest change. The share
-    of flipped images grows to a half at most, where it varies most, unless it was given as more.
+    The lower bounds (``jpeg_quality``, ``coarsest``, ``narrowest``) go down from the mildest
+    change. The share of flipped images grows to a half at most, where it varies most, unless it was
+    given as more.
     """
     found = {name: min(limit, strength * getattr(ranges, name)) for name, limit in _LIMITS.items()}
     for name in _FLIPS:
@@ -81,6 +88,8 @@ class _Drawn:
         move: shape (n, 2, 3): (x, y, 1) in the output to (x, y) in the input.
         colour: shape (n, 3, 3), the factors on red, green and blue.
         contrast: factor on the distance from the image's mean luma.
+        circle: shape (n, 3): middle (x, y) and radius of the circle around which it is dark, in
+            half sides; a radius of 0 for none.
     """
 
     blur: NDArray[np.float64]
@@ -89,6 +98,7 @@ class _Drawn:
     move: NDArray[np.float64]
     colour: NDArray[np.float64]
     contrast: NDArray[np.float64]
+    circle: NDArray[np.float64]
 
 
 def _draw(random: np.random.Generator, count: int, side: int, ranges: Augmentation) -> _Drawn:
@@ -124,7 +134,11 @@ def _draw(random: np.random.Generator, count: int, side: int, ranges: Augmentati
         move=move,
         colour=gain[:, :, None] * tone,
         contrast=contrast,
-    )
+        circle=np.column_stack([
+            either_way(_OFF_MIDDLE, 2),
+            np.where(chosen(ranges.corner_share), between(ranges.narrowest, _WIDEST), 0),
+        ]),
+    )  # fmt: skip
 
 
 def _moves(
@@ -174,7 +188,15 @@ def _change(image: NDArray[np.uint8], drawn: _Drawn, index: int) -> Any:
     contrast = drawn.contrast[index]
     mean = np.dot(LUMA, cv2.mean(image)[:3])
     offset = (1 - contrast) * mean * drawn.colour[index].sum(axis=1)
-    return cv2.transform(image, np.column_stack([contrast * drawn.colour[index], offset]))
+    image = cv2.transform(image, np.column_stack([contrast * drawn.colour[index], offset]))
+    return _with_dark_corners(image, *drawn.circle[index]) if drawn.circle[index, 2] else image
+
+
+def _with_dark_corners(image: Any, x: float, y: float, radius: float) -> Any:
+    along = (np.arange(image.shape[0], dtype=np.float32) + 0.5) * (2 / image.shape[0]) - 1
+    away = np.hypot(along[None, :] - np.float32(x), along[:, None] - np.float32(y))
+    light = np.clip((radius + _SOFT_EDGE - away) / _SOFT_EDGE, 0, 1)
+    return (image * light[..., None]).astype(np.uint8)
 
 
 def _compressed(image: NDArray[np.uint8], quality: int) -> Any:

@@ -34,6 +34,8 @@ class Augmentation:
             the side.
         jpeg_share, jpeg_quality: share of images compressed again, and the lowest quality.
         coarse_share, coarsest: share of images scaled down and up again, and the smallest scale.
+        corner_share, narrowest: share of images whose corners are dark, as the tube of a
+            dermatoscope makes them, and the smallest radius of the bright circle in half sides.
     """
 
     rotation: float = 180.0
@@ -52,12 +54,15 @@ class Augmentation:
     jpeg_quality: float = 40.0
     coarse_share: float = 0.3
     coarsest: float = 0.45
+    corner_share: float = 0.0
+    narrowest: float = 0.75
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work, naming the range that can."""
         unusual = {
             "rotation": (0, 180), "zoom": (0, 0.8), "shift": (0, 0.5), "hue": (0, 180),
             "blur": (0, 0.1), "jpeg_quality": (5, 95), "coarsest": (0.1, 1),
+            "narrowest": (0.3, 1.4),
         }  # fmt: skip
         _check_ranges(self, {field.name: (0, 1) for field in fields(self)} | unusual)
 
@@ -71,6 +76,12 @@ class TrainConfig:
         width: factor on the channels, for the architectures that have one.
         input_size: side of the input in pixels.
         pretrained: start from the architecture's ImageNet weights where it has them.
+        start: run folder of the same architecture and classes to start from instead, at any input
+            size; all that it was trained on has to be in the training part.
+        teacher: run folder of the same classes whose probabilities are learnt beside the labels;
+            all that it was trained on has to be in the training part. It answers every image anew,
+            which takes the time of its forward pass.
+        distillation: share of the target that is the teacher's.
         frozen_epochs: epochs in which only the head learns, on cached features of the backbone as
             it comes, before the whole network does; 0 for none.
         frozen_stride: layers of the backbone whose maps are at most so many times smaller than the
@@ -108,6 +119,9 @@ class TrainConfig:
     width: float = 1.0
     input_size: int = 160
     pretrained: bool = True
+    start: str = ""
+    teacher: str = ""
+    distillation: float = 0.5
     frozen_epochs: int = 0
     frozen_stride: int = 0
     epochs: int = 12
@@ -142,7 +156,8 @@ class TrainConfig:
             "weight_decay": (0, 1), "dropout": (0, 0.9), "label_smoothing": (0, 0.5),
             "mixup": (0, 10), "class_weighting": (0, 1), "logit_adjustment": (0, 2),
             "average_weights": (0, 0.99999), "patience": (0, 10_000), "augmentation": (0, 3),
-            "seed": (0, 2**31 - 1), "val_fraction": (0.02, 0.5), "test_fraction": (0.02, 0.5),
+            "distillation": (0, 1), "seed": (0, 2**31 - 1),
+            "val_fraction": (0.02, 0.5), "test_fraction": (0.02, 0.5),
             "sensitivity": (0.5, 0.999), "bootstrap": (100, 100_000),
         })  # fmt: skip
         for name, choices in (("sampling", Sampling), ("monitor", Monitor)):

@@ -21,8 +21,9 @@ from train.fast_layers import with_fast_layers
 from train.head import fit_head
 from train.memory import check_fits
 from train.metrics import Predictions
-from train.objective import class_weights, cross_entropy
+from train.objective import class_weights, cross_entropy, logit_offsets
 from train.pipeline import Predict, predictor, steps_per_epoch, training_batches
+from train.teaching import taught
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 
@@ -62,7 +63,7 @@ class Fitted:
 def fit(
     model: keras.Model, parts: Parts, config: TrainConfig, *,
     checkpoints: CheckpointFile | None = None, on_epoch: OnEpoch | None = None,
-    no_more: bool = False,
+    no_more: bool = False, teacher: keras.Model | None = None,
 ) -> Fitted:  # fmt: skip
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
@@ -75,6 +76,7 @@ def fit(
             not the run was broken.
         on_epoch: called with every new row of the history; what it raises ends the fit.
         no_more: take the best epoch of those that were kept, and train no further.
+        teacher: its probabilities are learnt beside the labels, see `train.teaching`.
 
     Raises:
         TrainingError: the loss is no longer finite, memory or disk are too small, or there is no
@@ -84,7 +86,7 @@ def fit(
     check_fits(model, config)
     if config.frozen_stride:
         freeze(model, config.frozen_stride)
-    learner = _Learner(model, parts, config)
+    learner = _Learner(model, parts, config, teacher)
     kept = checkpoints.load() if checkpoints else None
     if kept is not None:
         learner.restore(kept)
@@ -116,8 +118,11 @@ def fit(
 class _Learner:
     """A network in training: what one epoch does, and the state between two."""
 
-    def __init__(self, model: keras.Model, parts: Parts, config: TrainConfig) -> None:
+    def __init__(
+        self, model: keras.Model, parts: Parts, config: TrainConfig, teacher: keras.Model | None
+    ) -> None:
         self._model, self._parts, self._config = model, parts, config
+        self._teacher = teacher
         self._steps = steps_per_epoch(len(parts.train), config.batch_size)
         self._predict: Predict = predictor(with_fast_layers(model))
         self._batches: Any = None
@@ -225,6 +230,9 @@ class _Learner:
                 parts.tensors, parts.train, parts.train_labels, self._weights[parts.train_labels],
                 classes=len(self._weights), config=self._config, first_epoch=first_epoch,
             )  # fmt: skip
+            if self._teacher is not None:
+                offsets = logit_offsets(parts.train_labels, self._weights, self._config)
+                batches = taught(batches, self._teacher, offsets, self._config.distillation)
             self._batches = iter(batches)
         return self._batches
 

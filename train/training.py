@@ -32,6 +32,8 @@ from train.run import RunFolder
 from train.run_writing import Learnt, write_run
 
 if TYPE_CHECKING:
+    import keras
+
     from train.architectures import Built
     from train.fit import Fitted, Parts
 
@@ -54,10 +56,13 @@ def fit_only(data: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     """
     built = _build(data, config)
     prepared = prepare(data, config)
+    built = _started(built, prepared, config)
     _announce(prepared, config, built)
     from train.fit import fit
 
-    return fit(built.model, _parts(prepared), config, on_epoch=on_epoch)
+    return fit(
+        built.model, _parts(prepared), config, on_epoch=on_epoch, teacher=_teacher(prepared, config)
+    )  # fmt: skip
 
 
 def train(
@@ -93,6 +98,7 @@ def train(
     with recorded(out, data.description.name, config, resumed=resumed) as record:
         built = _build(data, config)
         prepared = prepare(data, config)
+        built = _started(built, prepared, config)
         _keep(partial, chosen)
         _announce(prepared, config, built)
         from train.fit import fit
@@ -105,7 +111,7 @@ def train(
         checkpoints = CheckpointFile(partial, prepared.fingerprint)
         fitted = fit(
             built.model, _parts(prepared), config, checkpoints=checkpoints, on_epoch=epoch_done,
-            no_more=no_more,
+            no_more=no_more, teacher=_teacher(prepared, config),
         )  # fmt: skip
         try:
             learnt = Learnt(built.model, built.weights, fitted.history, fitted.best_epoch)
@@ -181,8 +187,25 @@ def _build(data: Dataset, config: TrainConfig) -> Built:
     keras.utils.set_random_seed(config.seed)
     return build(
         config.arch, input_size=config.input_size, classes=len(data.labels),
-        dropout=config.dropout, pretrained=config.pretrained, width=config.width,
+        dropout=config.dropout, pretrained=config.pretrained and not config.start,
+        width=config.width,
     )  # fmt: skip
+
+
+def _started(built: Built, prepared: Prepared, config: TrainConfig) -> Built:
+    if not config.start:
+        return built
+    from train.starting import started_from
+
+    return started_from(built, RunFolder.open(config.start), prepared)
+
+
+def _teacher(prepared: Prepared, config: TrainConfig) -> keras.Model | None:
+    if not config.teacher:
+        return None
+    from train.teaching import teacher_of
+
+    return teacher_of(RunFolder.open(config.teacher), prepared)
 
 
 def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:

@@ -15,7 +15,8 @@ from train.config import Augmentation
 SIDE = 48
 USUAL = Augmentation()
 NOTHING = Augmentation(
-    **{field.name: 0 for field in fields(Augmentation)} | {"jpeg_quality": 95, "coarsest": 1}
+    **{field.name: 0 for field in fields(Augmentation)}
+    | {"jpeg_quality": 95, "coarsest": 1, "narrowest": 1.4}
 )
 TURNS = replace(NOTHING, rotation=180)
 
@@ -283,3 +284,19 @@ def test_compression_keeps_red_red() -> None:
     skin = plain((200, 120, 90), 8)
     found = changed(skin, ranges=replace(NOTHING, jpeg_share=1, jpeg_quality=40))
     np.testing.assert_allclose(colours(found), colours(skin), atol=4)
+
+
+def test_corners_are_dark_and_the_middle_is_as_it_was() -> None:
+    skin = np.full((64, SIDE, SIDE, 3), 200, np.uint8)
+    found = changed(skin, ranges=replace(NOTHING, corner_share=1, narrowest=0.8))
+    darkest = np.stack([found[:, y, x, 0] for y in (0, -1) for x in (0, -1)]).min(axis=0)
+    assert (darkest < 200).mean() > 0.9
+    assert (darkest == 0).mean() > 0.3
+    quarter = SIDE // 4
+    np.testing.assert_array_equal(found[:, quarter:-quarter, quarter:-quarter], 200)
+
+
+def test_share_of_images_has_dark_corners() -> None:
+    skin = np.full((256, SIDE, SIDE, 3), 200, np.uint8)
+    found = changed(skin, ranges=replace(NOTHING, corner_share=0.3, narrowest=0.8))
+    assert 0.6 < untouched(found, skin).mean() < 0.85

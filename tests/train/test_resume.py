@@ -99,6 +99,20 @@ def test_changed_data_are_refused(
     assert "no longer what" in said or "both sides" in said
 
 
+def test_vanished_image_is_named_and_the_run_can_still_be_resumed(
+    few: Path, killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = sorted((few / "images").iterdir())[0]
+    before = image.read_bytes()
+    image.unlink()
+    try:
+        said = refused(["train", "--resume", killed], capsys)
+    finally:
+        image.write_bytes(before)
+    assert image.stem in said
+    assert (killed.parent / "run.partial" / CHECKPOINT_FILE).is_file()
+
+
 def test_killed_and_resumed_run_equals_an_unbroken_one(
     dermedge: Command, few: Path, killed: Path, tmp_path: Path
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from train.audit.auditing import audit
 from train.config import TrainConfig
 from train.data import description
 from train.data.shelf import find
+from train.report.evidence import read_history
 from train.reproduction.images import (
     Image,
     at_random,
@@ -22,7 +22,7 @@ from train.reproduction.images import (
     with_copies,
     written,
 )
-from train.run import HISTORY_FILE, RunFolder
+from train.run import RunFolder
 from train.training import train
 
 COLLECTION = "isic_9class"
@@ -93,11 +93,10 @@ def _outcome(name: str, protocol: str, images: list[Image], place: Path) -> Outc
         data = written(images, place / "table.csv", DESCRIPTION)
         train(data, CONFIG, out, resume=True)
     run = RunFolder.open(out)
-    with (out / HISTORY_FILE).open(encoding="utf-8", newline="") as file:
-        last = list(csv.DictReader(file))[-1]
+    last = read_history(run)[-1]
     return Outcome(
         name, protocol,
         {part: sum(counts.values()) for part, counts in run.run.counts.items()},
-        float(last["accuracy"]), float(last["val_accuracy"]),
+        last["accuracy"], last["val_accuracy"],
         {metric: run.run.metrics["test"][metric] for metric in METRICS},
     )  # fmt: skip

@@ -1,0 +1,81 @@
+"""Learning from a teacher: what reaches the student, and which teachers are refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from edge_runtime.errors import LeakError, UsageError
+from tests.conftest import Command
+from tests.train.test_fit import EASY, model, parts
+from train.data.table import read_data
+from train.fit import fit
+from train.prepared import prepare
+from train.run import RunFolder
+from train.teaching import taught, teacher_of
+
+
+def test_student_learns_what_the_teacher_knows_though_its_labels_are_wrong() -> None:
+    teacher = model()
+    fit(teacher, parts(), EASY)
+    wrong = replace(parts(), train_labels=1 - parts().train_labels)
+    alone, student = model(), model()
+    misled = fit(alone, wrong, EASY)
+    learnt = fit(student, wrong, replace(EASY, distillation=1.0), teacher=teacher)
+    assert misled.history[-1]["val_accuracy"] < 0.2
+    assert learnt.history[-1]["val_accuracy"] > 0.9
+
+
+def test_target_is_the_label_and_the_teachers_probabilities_by_their_shares() -> None:
+    teacher, offsets = model(), np.log(np.array([0.8, 0.2], np.float32))
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+    targets = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
+    batches = tf.data.Dataset.from_tensors((images, targets, np.ones(4, np.float32)))
+    ((same, mixed, weights),) = taught(batches, teacher, offsets, 0.25)
+    np.testing.assert_array_equal(same, images)
+    np.testing.assert_array_equal(weights, np.ones(4))
+    shifted = teacher(images).numpy() * [0.8, 0.2]
+    expected = 0.75 * targets + 0.25 * shifted / shifted.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(mixed, expected, atol=1e-5)
+
+
+def test_teacher_with_a_larger_input_sees_the_image_enlarged() -> None:
+    image = keras.Input((16, 16, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(image)
+    teacher = keras.Model(image, keras.layers.Dense(2, name="logits")(pooled))
+    grey = np.full((2, 8, 8, 3), 90, np.float32)
+    targets = np.zeros((2, 2), np.float32)
+    batches = tf.data.Dataset.from_tensors((grey, targets, np.ones(2, np.float32)))
+    ((_, told, _),) = taught(batches, teacher, np.zeros(2, np.float32), 1.0)
+    expected = tf.nn.softmax(teacher(np.full((2, 16, 16, 3), 90, np.float32)))
+    np.testing.assert_allclose(told, expected, atol=1e-5)
+
+
+def test_teacher_that_has_seen_what_is_held_out_here_is_refused(
+    run_folder: RunFolder, generated: Path
+) -> None:
+    prepared = prepare(read_data(generated), run_folder.run.config)
+    rows = [replace(row, split="val") if row.split == "train" else row for row in prepared.rows]
+    with pytest.raises(LeakError, match="not in the training part here"):
+        teacher_of(run_folder, replace(prepared, rows=rows))
+    foreign = replace(prepared, data=replace(prepared.data, labels=prepared.data.labels[1:]))
+    with pytest.raises(UsageError, match="teacher run knows the classes bkl, mel, nv"):
+        teacher_of(run_folder, foreign)
+
+
+def test_train_learns_from_a_run(
+    run_folder: RunFolder, generated: Path, tmp_path: Path, dermedge: Command
+) -> None:
+    dermedge(
+        "train", "--data", generated, "--arch", "plain_cnn", "--input-size", 32, "--width", 0.5,
+        "--epochs", 1, "--bootstrap", 100, "--teacher", run_folder.folder, "--distillation", 0.7,
+        "--out", tmp_path / "student", "--no-report", check=0,
+    )  # fmt: skip
+    config = RunFolder.open(tmp_path / "student").run.config
+    assert (config.teacher, config.distillation) == (str(run_folder.folder), 0.7)
