@@ -56,7 +56,9 @@ def fix(
 
     A published test part is comparable only as long as it is whole. With ``keep_split``, what
     stands on several sides stays on the last of them (test, then validation), and the rest of it is
-    set aside. Held-out data sets (`Source.use`) are the very last side, and are not written.
+    set aside. So is, of data for training only (`Source.use`), what a data set named before shows:
+    it would add nothing but another label, perhaps. Held-out data sets count as test, and are not
+    written.
 
     Args:
         found: the audit.
@@ -103,7 +105,7 @@ def fix(
 
 
 def _fixed(found: Audit, path: Path, seed: int, *, keep_split: bool) -> Fixed:
-    aside = _leaking(found) if keep_split else {}
+    aside = _shown_elsewhere(found) if keep_split else {}
     aside = _set_aside(found, aside)
     keeps_split = _splits_hold(found, aside)
     if not keeps_split:
@@ -173,24 +175,24 @@ def _check_splits(sources: tuple[Source, ...]) -> None:
             )
 
 
-def _leaking(found: Audit) -> dict[int, str]:
-    """Images of a group that stands nearer to the end of the split too, by index."""
+def _shown_elsewhere(found: Audit) -> dict[int, str]:
+    """Images whose group stands nearer to the end of the split, or in earlier data, by index."""
+    order = {source.name: place for place, source in enumerate(found.sources)}
     groups: dict[int, list[int]] = defaultdict(list)
     for index in range(len(found.items)):
         groups[int(found.findings.group_of[index])].append(index)
     aside = {}
     for members in groups.values():
-        last = max(members, key=lambda member: _place(found.items[member]))
+        last = max(members, key=lambda member: SPLITS.index(found.items[member].side))
+        earliest = min(members, key=lambda member: order[found.items[member].source.name])
+        side, source = found.items[last].side, found.items[earliest].source
         for member in members:
-            if _place(found.items[member]) < _place(found.items[last]):
-                where = found.items[last].side
-                aside[member] = f"the same picture or lesion as {found.shown(last)}, in {where}"
+            item = found.items[member]
+            if item.side != side:
+                aside[member] = f"the same picture or lesion as {found.shown(last)}, in {side}"
+            elif item.source.use == "train only" and item.source.name != source.name:
+                aside[member] = f"the same picture or lesion as {found.shown(earliest)}"
     return aside
-
-
-def _place(item: Item) -> int:
-    """How far from training an image stands."""
-    return len(SPLITS) if item.source.use == "held out" else SPLITS.index(item.side)
 
 
 def _set_aside(found: Audit, before: Mapping[int, str]) -> dict[int, str]:

@@ -20,8 +20,8 @@ UNSPLIT = "test"
 """The side on which data without any split stands, as everywhere in dermedge."""
 
 Use = Literal["as split", "train only", "held out"]
-"""What the images of a data set are for: what its split says, all for training, or for testing
-only and for no table that is written."""
+"""What the images of a data set are for: what its split says; for training only, as far as no data
+set named before shows them; or for testing only, and for no table that is written."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="with --fix: keep the split that the data brings; of what stands on "
                         "several sides, set aside what is nearer to training")  # fmt: skip
     parser.add_argument("--train-only", action="append", default=[], metavar="NAME",
-                        help="this data set is all for training, whatever split it brings; may be "
-                        "given again")  # fmt: skip
+                        help="with --keep-split: this data set is for training only, whatever "
+                        "split it brings, as far as no data set named before shows its pictures; "
+                        "may be given again")  # fmt: skip
     parser.add_argument("--held-out", action="append", default=[], metavar="NAME",
-                        help="this data set is for testing only: --fix does not write it, and with "
-                        "--keep-split sets aside what it shares; may be given again")  # fmt: skip
+                        help="with --keep-split: this data set is for testing only; it is not "
+                        "written, and what others share with it is set aside; may be given again",
+                        )  # fmt: skip
     parser.add_argument("--map", action="append", default=[], metavar="OLD=NEW",
                         help="rename a class, where data sets call one thing by two names; may be "
                         "given again")  # fmt: skip
@@ -97,6 +99,8 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
     """Refuse before minutes of work what could not be written after it."""
     if arguments.no_pictures and not arguments.html:
         raise UsageError("--no-pictures is about the sheet; add --html FILE.")
+    if (arguments.train_only or arguments.held_out) and not arguments.keep_split:
+        raise UsageError("--train-only and --held-out are about a kept split; add --keep-split.")
     if arguments.keep_split and not arguments.fix:
         raise UsageError("--keep-split is about the table; add --fix FILE.csv.")
     if arguments.fix and arguments.fix.suffix.lower() != ".csv":

@@ -111,18 +111,27 @@ def test_held_out_data_is_not_written_and_what_it_shares_is_set_aside(
     assert aside["reason"] == "the same picture or lesion as other: mel/0.png, in test"
 
 
-def test_data_for_training_only_leaves_its_own_split(folders, tmp_path, run_audit, draw):
-    for side, label, seed in (("Train", "mel", 90), ("Test", "nv", 91), ("Test", "mel", 92)):
+def test_data_for_training_only_adds_what_is_new_and_leaves_its_own_split(
+    folders, tmp_path, run_audit, draw
+):
+    shown = (("Train", "nv", 0), ("Test", "mel", 1))  # both are mel and training pictures of ours
+    new = (("Train", "mel", 90), ("Test", "nv", 91), ("Test", "mel", 92))
+    for side, label, seed in shown + new:
         folder = tmp_path / "other" / side / label
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         draw(seed).save(folder / f"{seed}.png")
     out = tmp_path / "fixed.csv"
     call = (folders, tmp_path / "other", "--fix", out, "--keep-split")
     run_audit(*call, "--train-only", "other")
-    sides = {row["split"] for row in rows_of(out) if row["data_set"] == "other"}
-    assert sides == {"train"}
+    assert sum(row["data_set"] == "data" for row in rows_of(out)) == 24
+    aside = rows_of(tmp_path / "fixed.set-aside.csv")
+    assert {row["file"].split("other/")[1] for row in aside} == {"Train/nv/0.png", "Test/mel/1.png"}
+    theirs = [row for row in rows_of(out) if row["data_set"] == "other"]
+    assert [row["split"] for row in theirs] == ["train"] * 3
     with pytest.raises(UsageError, match="no data set 'elsewhere' among those named"):
         run_audit(*call, "--train-only", "elsewhere")
+    with pytest.raises(UsageError, match="add --keep-split"):
+        run_audit(*call[:-1], "--train-only", "other")
 
 
 def test_fix_refuses_classes_that_do_not_meet_and_says_how_to_map(
