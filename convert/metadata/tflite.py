@@ -40,7 +40,8 @@ def describe(model: bytes, facts: Facts) -> bytes:
     """The model with the facts in a metadata block and the labels attached."""
     parsed = parse_model(model)
     block = schema.BufferT()
-    block.data = np.frombuffer(table_bytes(_model(facts), _IDENTIFIER), np.uint8)
+    image = _image(facts.input.size, *_normalisation(parsed))
+    block.data = np.frombuffer(table_bytes(_model(facts, image), _IDENTIFIER), np.uint8)
     entry = _entry(parsed)
     if entry is None:
         entry = schema.MetadataT()
@@ -59,6 +60,20 @@ def _entry(model: Any) -> Any:
     return named[0] if named else None
 
 
+def _normalisation(model: Any) -> tuple[float, float]:
+    """Mean and standard deviation with which a client that normalises bytes feeds them unchanged.
+
+    A file that takes bytes reads them by a scale and a zero point, which a client undoes after it
+    has normalised: both cancel where they say the same.
+    """
+    graph = model.subgraphs[0]
+    tensor = graph.tensors[graph.inputs[0]]
+    if tensor.type != schema.TensorType.UINT8:
+        return 0.0, 1.0
+    known = tensor.quantization
+    return float(known.zeroPoint[0]), 1 / float(known.scale[0])
+
+
 def _lines(texts: Any) -> bytes:
     return "".join(f"{text}\n" for text in texts).encode()
 
@@ -66,24 +81,24 @@ def _lines(texts: Any) -> bytes:
 # The tables, each field at its slot of the schema.
 
 
-def _model(facts: Facts) -> Table:
+def _model(facts: Facts, image: Table) -> Table:
     """ModelMetadata: name, description, version, subgraph_metadata, author, license, ..."""
     cited = "".join(f" Cite: {citation}" for citation in facts.citations)
     return {
         0: f"{facts.name} ({facts.variant})",
         1: facts.description + cited,
         2: facts.version,
-        3: [{2: [_image(facts.input.size)], 3: [_probabilities()]}],
+        3: [{2: [image], 3: [_probabilities()]}],
         4: facts.author,
         5: facts.licence,
         7: _PARSER_VERSION,
     }
 
 
-def _image(size: int) -> Table:
+def _image(size: int, mean: float, deviation: float) -> Table:
     """TensorMetadata of the input: name, description, -, content, process_units, stats."""
     properties = {0: _RGB, 1: {0: np.uint32(size), 1: np.uint32(size)}}
-    as_they_are = {0: _floats(0), 1: _floats(1)}  # mean and standard deviation
+    as_they_are = {0: _floats(mean), 1: _floats(deviation)}
     return {
         0: INPUT_NAME,
         1: INPUT_DESCRIPTION,

@@ -7,9 +7,10 @@
                 int8     weights and activations as 8-bit integers
                 int16x8  activations as 16-bit integers, weights as 8-bit integers
 
-The logits come out as 32-bit floats in every variant, and the softmax computes in them. A variant
-is one function ``(Exported) -> bytes`` and one line below; one that can leave layers in float
-returns a `Quantizer` instead.
+The logits come out as 32-bit floats in every variant, and the softmax computes in them; the 8-bit
+ones leave normalisation and head in floats, see `convert.variants.ends`. A variant is one function
+``(Exported) -> bytes`` and one line below; one that can leave layers in float returns a `Quantizer`
+instead.
 """
 
 from __future__ import annotations

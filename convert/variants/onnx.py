@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from convert.variants import Exported
+from convert.variants import Exported, ends
 from edge_runtime.errors import VariantUnsupportedError
 
 OPSET = 17
@@ -78,7 +78,8 @@ def _keep_probabilities_in_float32(graph: Any) -> None:
 
 
 def int8(exported: Exported) -> bytes:
-    """Weights (per channel) and activations as 8-bit integers in QDQ form; softmax in float."""
+    """Weights (per channel) and activations as 8-bit integers in QDQ form; both ends in float."""
+    import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -110,6 +111,7 @@ def int8(exported: Exported) -> bytes:
                 Images(),
                 quant_format=QuantFormat.QDQ,
                 op_types_to_quantize=_INTEGER_OPERATORS,
+                nodes_to_exclude=ends.onnx_ends(onnx.load(prepared)),
                 per_channel=True,
                 activation_type=QuantType.QUInt8,
                 weight_type=QuantType.QInt8,

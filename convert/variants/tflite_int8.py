@@ -2,18 +2,22 @@
 
 Quantization is TensorFlow's own post-training quantization, through its quantization debugger: the
 public way to leave chosen operators in float, and to see what quantization does to each of them.
-The softmax is always left in float: an 8-bit softmax has 256 steps, so that probabilities tie and
-thresholds slip.
+Both ends of the network are always left in float (`convert.variants.ends`): normalisation becomes
+the scale and zero point of the bytes that come in, and an 8-bit softmax would have 256 steps, so
+that probabilities tie and thresholds slip.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import math
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +26,7 @@ from numpy.typing import NDArray
 from tensorflow.lite.python.convert import mlir_quantize
 from tensorflow.lite.python.util import modify_model_io_type
 
-from convert.variants import Exported, LayerError
+from convert.variants import Exported, LayerError, ends
 from convert.variants.tflite import converter, float32, refusal_in_words
 from train.evaluation.execution import run_images
 
@@ -41,10 +45,11 @@ class Int8Quantizer:
 
     def __init__(self, exported: Exported) -> None:
         self._exported = exported
-        made = converter(exported)
-        made.optimizations = [tf.lite.Optimize.DEFAULT]
-        made.representative_dataset = self._images(len(exported.calibration))
-        with refusal_in_words():
+        self._layer = ends.normalisation(exported.model)
+        with refusal_in_words(), _saved(exported, self._layer) as saved:
+            made = converter(replace(exported, saved_model=saved))
+            made.optimizations = [tf.lite.Optimize.DEFAULT]
+            made.representative_dataset = self._images(len(exported.calibration))
             self._debugger = tf.lite.experimental.QuantizationDebugger(
                 converter=made,
                 debug_dataset=self._images(_IMAGES_FOR_ERRORS),
@@ -52,6 +57,7 @@ class Int8Quantizer:
                     denylisted_ops=_FLOAT_OPERATORS
                 ),
             )
+        self._head = ends.tflite_head(bytes(self._debugger.calibrated_model))
 
     def model(self, float_tensors: Sequence[str] = ()) -> bytes:
         """The content of the file; layers with these output tensors stay in float.
@@ -63,7 +69,7 @@ class Int8Quantizer:
             quantized = mlir_quantize(
                 self._debugger.calibrated_model,
                 denylisted_ops=_FLOAT_OPERATORS,
-                denylisted_nodes=list(float_tensors),
+                denylisted_nodes=[*self._head, *float_tensors],
             )
             return bytes(modify_model_io_type(quantized, tf.uint8, tf.float32))
 
@@ -74,7 +80,8 @@ class Int8Quantizer:
         statistics = io.StringIO()
         self._debugger.layer_statistics_dump(statistics)
         statistics.seek(0)
-        errors = (_layer_error(row) for row in csv.DictReader(statistics))
+        rows = csv.DictReader(statistics)
+        errors = (_layer_error(row) for row in rows if row["tensor_name"] not in self._head)
         return tuple(sorted(errors, key=lambda one: (-one.error, one.tensor)))
 
     def layer_effects(self, errors: Sequence[LayerError]) -> tuple[LayerError, ...]:
@@ -100,11 +107,39 @@ class Int8Quantizer:
         return np.log(np.maximum(answers.astype(np.float64), _LEAST))
 
     def _images(self, count: int) -> Any:
+        """Calibration images as the network's first layer gets them.
+
+        Two corner pixels of the first one are black and white: with all values from 0 to 255 met,
+        bytes come in as they are.
+        """
+
         def images() -> Iterator[list[Any]]:
-            for image in self._exported.calibration[:count]:
-                yield [image[np.newaxis].astype(np.float32)]
+            for number, image in enumerate(self._exported.calibration[:count]):
+                fed = image[np.newaxis].astype(np.float32)
+                if number == 0:
+                    fed[0, 0, 0], fed[0, 0, -1] = 0, 255
+                yield [fed if self._layer is None else fed * self._layer.scale + self._layer.offset]
 
         return images
+
+
+@contextlib.contextmanager
+def _saved(exported: Exported, normalisation: Any) -> Iterator[Path]:
+    """The SavedModel to convert: of the network behind its normalisation, where it has one."""
+    if normalisation is None:
+        yield exported.saved_model
+        return
+    import keras
+
+    name = exported.model.name  # given, or it would be numbered, and two files of a model differ
+    network = keras.Model(normalisation.output, exported.model.output, name=name)
+    shape = (1, exported.size, exported.size, 3)
+    signature = [keras.InputSpec(shape=shape, dtype="float32", name="image")]
+    with tempfile.TemporaryDirectory(prefix="dermedge-") as scratch:
+        network.export(
+            scratch, format="tf_saved_model", input_signature=signature, verbose=False
+        )  # fmt: skip
+        yield Path(scratch)
 
 
 def _layer_error(row: dict[str, str]) -> LayerError:

@@ -17,7 +17,7 @@ from edge_runtime.bundle import Bundle
 from tests.arm import machines
 from tests.arm.asking import Answers, Job, ask
 from tests.arm.debian import UnavailableError
-from tests.arm.graph import end_at_logits
+from tests.arm.graph import end_at_features
 from tests.arm.machines import Machine, Machines
 from tests.edge_runtime.making import encode, exif
 from train.synthetic import render
@@ -79,12 +79,12 @@ def kinds_of_files(
 
 
 @pytest.fixture(scope="session")
-def logits_file(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The int8 variant without its softmax: what comes out are 8-bit logits."""
+def features_file(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The int8 variant without its head: what comes out are 8-bit features."""
     opened = Bundle.open(bundle)
     model = opened.model(opened.manifest.variant("tflite_int8"))
-    file = tmp_path_factory.mktemp("logits") / "logits.tflite"
-    file.write_bytes(end_at_logits(model))
+    file = tmp_path_factory.mktemp("features") / "features.tflite"
+    file.write_bytes(end_at_features(model))
     return file
 
 
@@ -98,7 +98,7 @@ class Depthwise:
 
 @pytest.fixture(scope="session")
 def depthwise(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Depthwise:
-    """Its int8 file up to the logits, and input tensors for it."""
+    """Its int8 file up to its head, and input tensors for it."""
     import keras
 
     from convert.variants import VARIANTS, Exported
@@ -120,7 +120,7 @@ def depthwise(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Dept
     kind = VARIANTS["tflite_int8"]
     content = kind.convert(Exported(model, saved, size, made, ("a", "b", "c")))
     result = Depthwise(folder / "depthwise.tflite", folder / "tensors.npy")
-    result.file.write_bytes(end_at_logits(content))
+    result.file.write_bytes(end_at_features(content))
     np.save(result.tensors, made)
     return result
 

@@ -36,11 +36,8 @@ def end_after(model: bytes, count: int) -> bytes:
     return bytes(builder.Output())
 
 
-def end_at_logits(model: bytes) -> bytes:
-    """The file without its softmax, and without the step from 8-bit logits to float before it."""
+def end_at_features(model: bytes) -> bytes:
+    """The file up to its last 8-bit tensor: without the head, which computes in floats."""
     names = operators(model)
-    assert names[-1] == "SOFTMAX", names
-    count = len(names) - 1
-    while names[count - 1] == "DEQUANTIZE":
-        count -= 1
-    return end_after(model, count)
+    assert names.count("DEQUANTIZE") == 1, names
+    return end_after(model, names.index("DEQUANTIZE"))

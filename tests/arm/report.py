@@ -57,10 +57,10 @@ def compared(rows: Mapping[str, Any]) -> str:
     )  # fmt: skip
 
 
-def logits(rows: Mapping[str, Any]) -> str:
-    """Which 8-bit logits are identical."""
+def features(rows: Mapping[str, Any]) -> str:
+    """Which 8-bit features are identical."""
     return _table(
-        ["model and processor", "images", "8-bit logits"],
+        ["model and processor", "images", "8-bit features"],
         ([name, row["images"], "identical to x86-64"] for name, row in rows.items()),
     )
 
@@ -115,7 +115,7 @@ def _table(heads: list[str], rows: Iterable[list[Any]]) -> str:
 
 
 TABLES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "logits": logits,
+    "features": features,
     "aarch64": compared,
     "command": command,
     "inputs": inputs,

@@ -72,28 +72,28 @@ def test_variant_answers_as_on_x86_64(
 
 
 @each_cpu
-def test_int8_logits_are_those_of_x86_64_bit_for_bit(
-    boards: Machines, asking: Asking, logits_file: Path, cpu: str
+def test_int8_features_are_those_of_x86_64_bit_for_bit(
+    boards: Machines, asking: Asking, features_file: Path, cpu: str
 ) -> None:
-    job = {"graphs": {"logits": str(logits_file)}}
-    here = asking(boards.x86_64, **job).graphs["logits"]
-    there = asking(boards.aarch64, cpu, **job).graphs["logits"]
+    job = {"graphs": {"features": str(features_file)}}
+    here = asking(boards.x86_64, **job).graphs["features"]
+    there = asking(boards.aarch64, cpu, **job).graphs["features"]
     assert here.dtype == there.dtype == np.int8
     assert len(np.unique(here)) > 20  # not a constant
     np.testing.assert_array_equal(here, there)
-    measured.keep("logits", f"plain CNN {cpu}", {"images": len(here), "identical": True})
+    measured.keep("features", f"plain CNN {cpu}", {"images": len(here), "identical": True})
 
 
 @each_cpu
-def test_int8_logits_of_depthwise_convolutions_are_those_of_x86_64_bit_for_bit(
+def test_int8_features_of_depthwise_convolutions_are_those_of_x86_64_bit_for_bit(
     boards: Machines, asking: Asking, depthwise: Depthwise, cpu: str
 ) -> None:
-    job = {"tensors": str(depthwise.tensors), "graphs": {"logits": str(depthwise.file)}}
-    here = asking(boards.x86_64, **job).graphs["logits"]
-    there = asking(boards.aarch64, cpu, **job).graphs["logits"]
+    job = {"tensors": str(depthwise.tensors), "graphs": {"features": str(depthwise.file)}}
+    here = asking(boards.x86_64, **job).graphs["features"]
+    there = asking(boards.aarch64, cpu, **job).graphs["features"]
     assert len(np.unique(here)) > 20
     np.testing.assert_array_equal(here, there)
-    measured.keep("logits", f"MobileNetV2 {cpu}", {"images": len(here), "identical": True})
+    measured.keep("features", f"MobileNetV2 {cpu}", {"images": len(here), "identical": True})
 
 
 def classify(

@@ -49,19 +49,19 @@ def test_float_variant_decides_as_litert_on_x86_64(
 
 @pytest.mark.parametrize("machine", ["armhf", "aarch64"])
 def test_int8_variant_decides_as_the_same_kernels_on_x86_64(
-    boards: Machines, asking: Asking, bundle: Path, logits_file: Path,
+    boards: Machines, asking: Asking, bundle: Path, features_file: Path,
     decide: Callable[..., list[str]], machine: str,
 ) -> None:  # fmt: skip
     whole = str(bundle / Bundle.open(bundle).manifest.variant("tflite_int8").file)
-    graphs = {"whole": whole, "logits": str(logits_file)}
+    graphs = {"whole": whole, "features": str(features_file)}
     here = asking(boards.x86_64, graphs=graphs, built_in=True).graphs
     there = asking(*older(boards, machine), backend="tflite-runtime", graphs=graphs).graphs
     told = compare("tflite_int8", here["whole"], there["whole"], decide)
-    told["logits"] = bool((here["logits"] == there["logits"]).all())
+    told["features"] = bool((here["features"] == there["features"]).all())
     measured.keep("older", f"tflite_int8 {machine}, built-in kernels", told)
     assert told["decisions"] == 0
     assert told["largest"] <= ALLOWED
-    np.testing.assert_array_equal(here["logits"], there["logits"])
+    np.testing.assert_array_equal(here["features"], there["features"])
 
 
 @pytest.mark.parametrize("machine", ["armhf", "aarch64"])

@@ -21,6 +21,7 @@ from convert.conversion import Conversion, Options, convert
 from convert.evidence import images_of_run
 from convert.gate.judge import Margins
 from convert.variants import VARIANTS, Exported, VariantKind, chosen, onnx
+from convert.variants.tflite import converter
 from edge_runtime import backends
 from edge_runtime._files import sha256
 from edge_runtime.bundle import Bundle
@@ -59,9 +60,9 @@ Made = Callable[[str, Callable[[Exported], bytes]], VariantKind]
 def made_by(monkeypatch: pytest.MonkeyPatch) -> Made:
     """A line of the registry whose converter is a function of the test."""
 
-    def kind(name: str, converter: Callable[[Exported], bytes]) -> VariantKind:
+    def kind(name: str, made: Callable[[Exported], bytes]) -> VariantKind:
         module = types.ModuleType(f"convert.variants.{name}_of_test")
-        module.converter = converter  # type: ignore[attr-defined]
+        module.converter = made  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return replace(VARIANTS[name], converter=f"{name}_of_test:converter")
 
@@ -82,9 +83,14 @@ def perturbed(exported: Exported) -> bytes:
 
 
 def calibrated_on_black(exported: Exported) -> bytes:
-    """TFLite int8 whose quantizer has seen nothing but black images."""
-    black = replace(exported, calibration=np.zeros_like(exported.calibration))
-    return VARIANTS["tflite_int8"].convert(black).model()
+    """What TensorFlow Lite makes when its quantizer has seen nothing but black images."""
+    import tensorflow as tf
+
+    black = np.zeros((1, exported.size, exported.size, 3), np.float32)
+    made = converter(exported)
+    made.optimizations = [tf.lite.Optimize.DEFAULT]
+    made.representative_dataset = lambda: iter([[black]])
+    return bytes(made.convert())
 
 
 # What a bundle holds

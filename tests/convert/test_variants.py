@@ -113,7 +113,7 @@ def test_variant_answers_as_the_keras_model_does(
 # How they compute
 
 
-def interpreter_of(bundle: Path, name: str) -> object:
+def interpreter_of(bundle: Path, name: str) -> Any:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(bundle / f"{name}.tflite"))
@@ -131,20 +131,33 @@ def test_tflite_takes_one_image_and_gives_floats(name: str, bundle: Path) -> Non
     assert result["shape_signature"].tolist() == [1, 3]
 
 
-def test_int8_is_integer_throughout_but_for_the_softmax(bundle: Path) -> None:
+HEAD = ["MEAN", "FULLY_CONNECTED", "SOFTMAX"]
+
+
+def test_int8_is_integer_throughout_but_for_the_head(bundle: Path) -> None:
     interpreter = interpreter_of(bundle, "tflite_int8")
     dtype = {one["index"]: np.dtype(one["dtype"]) for one in interpreter.get_tensor_details()}
     operators: Counter[str] = Counter()
     for operator in interpreter._get_ops_details():
         name, kinds = operator["op_name"], {dtype[index] for index in operator["outputs"]}
         operators[name] += 1
-        if name == "SOFTMAX":
-            assert {dtype[index] for index in operator["inputs"]} == kinds == {np.dtype("f4")}
+        if name in HEAD:
+            assert kinds == {np.dtype("f4")}
         elif name not in ("DEQUANTIZE", "DELEGATE"):
             assert kinds <= {np.dtype("i1"), np.dtype("u1")}, name
-    assert operators["SOFTMAX"] == 1
-    assert operators["CONV_2D"] == 5
-    assert operators["DEQUANTIZE"] == 1
+    del operators["DELEGATE"]
+    once = dict.fromkeys(("QUANTIZE", "DEQUANTIZE", *HEAD), 1)
+    assert operators == once | {"CONV_2D": 5, "MAX_POOL_2D": 3}  # no normalisation among them
+
+
+def test_int8_reads_bytes_by_the_scale_and_zero_point_of_the_normalisation(
+    bundle: Path, run_folder: RunFolder
+) -> None:
+    (source,) = interpreter_of(bundle, "tflite_int8").get_input_details()
+    layer = run_folder.model().get_layer("normalisation")
+    scale, zero_point = source["quantization"]
+    assert scale == pytest.approx(layer.scale, rel=1e-6)
+    assert zero_point == pytest.approx(-layer.offset / layer.scale, abs=0.5)  # to whole steps
 
 
 def test_int16x8_is_integer_throughout_but_for_the_softmax(bundle: Path) -> None:
@@ -184,7 +197,7 @@ def test_onnx_f16_computes_in_16_bits_but_for_the_softmax(bundle: Path) -> None:
     assert {kind[node.output[0]] for node in convolutions} == {onnx.TensorProto.FLOAT16}
 
 
-def test_onnx_int8_quantizes_weights_and_activations_and_not_the_softmax(bundle: Path) -> None:
+def test_onnx_int8_quantizes_weights_and_activations_and_neither_end(bundle: Path) -> None:
     import onnx
 
     graph = onnx.load(bundle / "onnx_int8.onnx").graph
@@ -196,8 +209,18 @@ def test_onnx_int8_quantizes_weights_and_activations_and_not_the_softmax(bundle:
     for node in convolutions:
         sources = [producers[name].op_type for name in node.input[:2]]
         assert sources == ["DequantizeLinear", "DequantizeLinear"]
+    takers = {name: node.op_type for node in graph.node for name in node.input}
+    assert takers[graph.input[0].name] == "Mul"
+    assert producers[softmax.input[0]].op_type == "Gemm"
+    between = [node for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert "Mul" not in {producers[node.input[0]].op_type for node in between}
+    assert "Gemm" not in {producers[node.input[0]].op_type for node in between}
     stored = Counter(tensor.data_type for tensor in graph.initializer)
     assert stored[onnx.TensorProto.INT8] >= 5
+    floats = [one for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT]
+    assert [len(one.dims) for one in floats if one.name in producers[softmax.input[0]].input] == [
+        2, 1,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ONNX)
@@ -312,6 +335,7 @@ def test_file_that_does_not_end_in_a_softmax_is_not_rearranged(bundle: Path) -> 
 def test_model_that_a_format_cannot_hold_is_refused_in_a_sentence(
     name: str, tmp_path: Path
 ) -> None:
+    import keras
     import tensorflow as tf
 
     class Module(tf.Module):
@@ -321,7 +345,9 @@ def test_model_that_a_format_cannot_hold_is_refused_in_a_sentence(
 
     module = Module()
     tf.saved_model.save(module, str(tmp_path), signatures=module.__call__)
-    exported = Exported(None, tmp_path, 8, np.zeros((2, 8, 8, 3), np.uint8), ("mel", "nv"))
+    image = keras.Input((8, 8, 3))  # of a model without a normalisation of its own
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(image))
+    exported = Exported(model, tmp_path, 8, np.zeros((2, 8, 8, 3), np.uint8), ("mel", "nv"))
     with pytest.raises(VariantUnsupportedError, match="TensorFlow Lite cannot hold this") as told:
         VARIANTS[name].convert(exported)
     assert "\n" not in str(told.value)
