@@ -1,0 +1,58 @@
+"""`docs/model-search.md`: every recipe that was tried, and what came of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tabulate import tabulate
+
+from train.reference.search import Found, Try
+
+_OWN = ("melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
+
+
+def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
+    """The page, in Markdown.
+
+    Args:
+        tried: the recipes, in the order in which they were tried.
+        found: what came of each, by its name.
+    """
+    rows = [_row(one, found[one.name]) for one in tried]
+    heads = (
+        "try", "question", "melanoma AUC, mean of the resolutions", "balanced accuracy",
+        "macro-F1", "melanoma AUC on ISIC 2017, not trained on", "best epoch", "minutes",
+    )  # fmt: skip
+    return "\n\n".join((
+        "# The search for the reference model",
+        "Written by `make model-search`; do not edit. Figures are of the Keras models on "
+        "HAM10000's published validation part, with 95% intervals by lesion, and on ISIC 2017's "
+        "training images as a source that was left out. No test image was looked at. Minutes are "
+        "of training, on two cores that others used too.",
+        str(tabulate(rows, heads, "github", disable_numparse=True)),
+        "## Commands",
+        "The tables are made by `train/reference/data.py`; paths are those where "
+        "`make model-search` puts them.",
+        "\n".join(_command(one) for one in tried),
+    )) + "\n"  # fmt: skip
+
+
+def _row(one: Try, found: Found) -> tuple[str, ...]:
+    foreign = _text(None if found.foreign is None else found.foreign["melanoma_auc"])
+    return (
+        f"`{one.name}`", one.question, *(_text(found.own.get(name)) for name in _OWN), foreign,
+        f"{found.best_epoch} of {found.epochs}", f"{found.minutes:.0f}",
+    )  # fmt: skip
+
+
+def _text(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return ""
+    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+
+
+def _command(one: Try) -> str:
+    words = ["dermedge", "train", "--data", f"out/reference/{one.data}/table.csv", *one.flags]
+    return f"- `{one.name}`: `{shlex.join([*words, '--out', f'out/reference/search/{one.name}'])}`"
