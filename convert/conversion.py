@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.calibration import calibration_rows
-from convert.evidence import Held, Images, images_of_run, predictions
+from convert.evidence import Held, Images, images_of_run
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
 from convert.ladder import climbed, fallback_of
@@ -29,6 +29,7 @@ from edge_runtime.errors import (
 from edge_runtime.manifest import MANIFEST_FILE, Gate
 from train import backend, progress
 from train.metrics import Predictions
+from train.report.evidence import read_answers
 from train.run import RunFolder
 
 
@@ -97,15 +98,12 @@ def _outcomes(exported: Exported, bench: Bench) -> tuple[Outcome, ...]:
 def _bench(run: RunFolder, images: Images, model: Any, options: Options) -> Bench:
     from train.pipeline import predictor
 
-    predict = predictor(model)
-    record, held = run.run, {}
-    for split in (JUDGED_ON, REPORTED_ON):
-        rows = images.of_split(split)
-        chosen = [images.rows[index] for index in rows]
-        answered = predict(images.tensors, rows)
-        held[split] = Held(rows, predictions(answered, chosen, record.labels, record.melanoma))
-    golden = golden_images(record.input.size)
-    answers = predict(np.stack(golden), np.arange(len(golden)))
+    held = {
+        split: Held(images.of_split(split), read_answers(run, split).predictions)
+        for split in (JUDGED_ON, REPORTED_ON)
+    }
+    golden = golden_images(run.run.input.size)
+    answers = predictor(model)(np.stack(golden), np.arange(len(golden)))
     return Bench(run, images, held, tuple(golden), answers, options)
 
 

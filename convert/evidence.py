@@ -43,7 +43,7 @@ class Held:
 
     Attributes:
         rows: which images, as indices into `Images`.
-        reference: what the Keras model says of them, in the same order.
+        reference: what the Keras model said of them when the run was written, in the same order.
     """
 
     rows: NDArray[np.int64]

@@ -156,7 +156,9 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
         golden = np.stack([interpreter.run(image) for image in bench.golden])
     options = bench.options
     metrics = {
-        split: evaluate(part, points, bootstrap=options.bootstrap, seed=options.seed)
+        split: evaluate(
+            part, points, bootstrap=options.bootstrap, seed=options.seed, each_class=False
+        )
         for split, part in answers.items()
     }
     entry = Variant(

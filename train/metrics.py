@@ -6,13 +6,16 @@ Values are scikit-learn's (`train.evaluation.figures`); intervals come from a bo
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edge_runtime.backends import usable_cores
 from edge_runtime.errors import ClassError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
 
@@ -145,8 +148,9 @@ def operating_points(predictions: Predictions, sensitivity: float) -> dict[str, 
 
 
 def evaluate(
-    predictions: Predictions, points: Mapping[str, OperatingPoint], *, bootstrap: int, seed: int
-) -> dict[str, Metric]:
+    predictions: Predictions, points: Mapping[str, OperatingPoint], *, bootstrap: int, seed: int,
+    each_class: bool = True,
+) -> dict[str, Metric]:  # fmt: skip
     """Figures with 95% intervals; those that the images cannot give (one class only) are left out.
 
     Args:
@@ -154,6 +158,7 @@ def evaluate(
         points: frozen operating points by target.
         bootstrap: number of resamples; 0 gives values without intervals.
         seed: of the resampling.
+        each_class: also the figures of each class, and the mean of their AUCs; most of the time.
 
     Returns:
         The figures of `train.evaluation.figures`, in its order, and last ``ece_by_chance``: the
@@ -165,11 +170,10 @@ def evaluate(
     from train.evaluation.reliability import ece_by_chance
     from train.evaluation.weighted import weighted_figures
 
-    values = figures(predictions, points)
-    drawn = [
-        weighted_figures(predictions, points, weights)
-        for weights in lesion_weights(predictions.groups, bootstrap, seed)
-    ]
+    values = figures(predictions, points, each_class=each_class)
+    resampled = functools.partial(weighted_figures, predictions, points, each_class=each_class)
+    with ThreadPoolExecutor(usable_cores()) as pool:  # NumPy lets go of the interpreter's lock
+        drawn = list(pool.map(resampled, lesion_weights(predictions.groups, bootstrap, seed)))
     metrics = {
         name: interval(name, value, [block[name] for block in drawn])
         for name, value in values.items()

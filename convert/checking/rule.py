@@ -38,11 +38,15 @@ class Rule:
         Raises:
             GateError: the images hold no positive or no negative.
         """
-        drawn = {"bootstrap": self.bootstrap, "seed": self.seed}
-        judgement = judge(expected, answers, threshold, self.margins, **drawn)
+        judgement = judge(
+            expected, answers, threshold, self.margins, bootstrap=self.bootstrap, seed=self.seed
+        )  # fmt: skip
+        metrics = evaluate(
+            answers, variant.operating_points, bootstrap=self.bootstrap, seed=self.seed
+        )  # fmt: skip
         return replace(
             variant,
-            metrics={self.split: evaluate(answers, variant.operating_points, **drawn)},
+            metrics={self.split: metrics},
             difference={self.split: judgement.difference},
             verdict=judgement.verdict,
             reason=judgement.reason,

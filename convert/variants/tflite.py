@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -34,6 +36,13 @@ def dynamic(exported: Exported) -> bytes:
 
 def converter(exported: Exported) -> Any:
     """TensorFlow's converter of a model, its options not set."""
+    made = copy.copy(_loaded(exported))
+    made.target_spec = tf.lite.TargetSpec()  # the only option that is an object
+    return made
+
+
+@functools.lru_cache(maxsize=1)  # loading takes longer than some conversions
+def _loaded(exported: Exported) -> Any:
     return tf.lite.TFLiteConverter.from_saved_model(str(exported.saved_model))
 
 

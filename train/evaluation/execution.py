@@ -14,7 +14,7 @@ from edge_runtime import backends
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import ModelMismatchError
 
-_TIMED_RUNS = 50
+_TIMED_RUNS = 30
 
 
 def open_model(model: bytes, model_format: str, threads: int = 1) -> backends.Backend:

@@ -37,23 +37,26 @@ NO_CALL = 0.0
 """Precision of a class that the model never answers, as scikit-learn's ``zero_division``."""
 
 
-def figures(predictions: Predictions, points: Mapping[str, OperatingPoint]) -> dict[str, float]:
+def figures(
+    predictions: Predictions, points: Mapping[str, OperatingPoint], *, each_class: bool = True
+) -> dict[str, float]:
     """The value of every figure that the images can give.
 
     Args:
         predictions: the model's answers.
         points: frozen operating points by target.
+        each_class: also those of each class, and the mean of their AUCs.
     """
     found: dict[str, float] = {}
     if predictions.classes_known:
-        found |= _of_all_classes(predictions)
+        found |= _of_all_classes(predictions, auc=each_class)
     for target in predictions.targets:
         if predictions.decidable(target):
             found |= _of_target(predictions, target, points[target].threshold)
     if (main := predictions.main_target) is not None:
         scores, positive = predictions.scores(main), predictions.positive(main)
         found[ECE] = float(calibration_error(scores, positive)[0])
-    if predictions.classes_known:
+    if predictions.classes_known and each_class:
         found |= _of_each_class(predictions)
     return found
 
@@ -69,7 +72,7 @@ def proper(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
     return exact / exact.sum(axis=1, keepdims=True)
 
 
-def _of_all_classes(predictions: Predictions) -> dict[str, float]:
+def _of_all_classes(predictions: Predictions, *, auc: bool) -> dict[str, float]:
     from sklearn.metrics import (
         accuracy_score,
         brier_score_loss,
@@ -89,7 +92,7 @@ def _of_all_classes(predictions: Predictions) -> dict[str, float]:
         "precision": float(precision),
         "recall": float(recall),
     }
-    if len(shown) > 1:
+    if auc and len(shown) > 1:
         columns = predictions.probabilities
         areas = [roc_auc_score(truth == index, columns[:, index]) for index in shown]
         found["auc_macro"] = float(np.mean(areas))

@@ -74,8 +74,10 @@ def subgroups(
             metrics: dict[str, Metric] = {}
             if _enough(positive[rows]):
                 part = predictions.take(rows)
-                everything = evaluate(part, points, bootstrap=bootstrap, seed=seed)
-                metrics = {name: everything[name] for name in names if name in everything}
+                measured = evaluate(
+                    part, points, bootstrap=bootstrap, seed=seed, each_class=False
+                )  # fmt: skip
+                metrics = {name: measured[name] for name in names if name in measured}
             images, positives = int(rows.sum()), int(positive[rows].sum())
             found.append(Subgroup(attribute, str(value), images, positives, metrics))
     return tuple(found)

@@ -23,14 +23,16 @@ Floats = NDArray[np.float64]
 
 
 def weighted_figures(
-    predictions: Predictions, points: Mapping[str, OperatingPoint], weights: Floats
-) -> dict[str, Floats]:
+    predictions: Predictions, points: Mapping[str, OperatingPoint], weights: Floats, *,
+    each_class: bool = True,
+) -> dict[str, Floats]:  # fmt: skip
     """Every figure of `figures`, under each of b weightings of the n images.
 
     Args:
         predictions: the model's answers.
         points: frozen operating points by target.
         weights: whole numbers, shape (b, n).
+        each_class: also those of each class, and the mean of their AUCs.
 
     Returns:
         arrays of shape (b,) by name; NaN where a weighting leaves nothing to measure.
@@ -38,7 +40,7 @@ def weighted_figures(
     found: dict[str, Floats] = {}
     with np.errstate(divide="ignore", invalid="ignore"):  # a resample without a class gives NaN
         if predictions.classes_known:
-            found |= _of_classes(predictions, weights)
+            found |= _of_classes(predictions, weights, each_class=each_class)
         for target in predictions.targets:
             if predictions.decidable(target):
                 found |= _of_target(predictions, target, points[target].threshold, weights)
@@ -69,7 +71,9 @@ def _confusion(predictions: Predictions, weights: Floats) -> Floats:
     return np.asarray((weights @ cells).reshape(-1, classes, classes))
 
 
-def _of_classes(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
+def _of_classes(
+    predictions: Predictions, weights: Floats, *, each_class: bool
+) -> dict[str, Floats]:
     probabilities, truth = predictions.probabilities, predictions.truth
     confusion = _confusion(predictions, weights)
     right = np.diagonal(confusion, axis1=1, axis2=2)
@@ -78,18 +82,20 @@ def _of_classes(predictions: Predictions, weights: Floats) -> dict[str, Floats]:
     recall = _kept(right / of_class, shown)
     precision = _kept(np.where(answered > 0, right / answered, NO_CALL), shown)
     f1 = _kept(2 * right / (of_class + answered), shown)
-    aucs = np.full_like(recall, np.nan)
-    for index in np.unique(truth):
-        aucs[:, index] = _Curve(probabilities[:, index], truth == index, weights).auc
     found = {
         "accuracy": right.sum(axis=1) / total,
         "balanced_accuracy": _mean(recall),
         "macro_f1": _mean(f1),
         "precision": _mean(precision),
         "recall": _mean(recall),
-        "auc_macro": _mean(aucs),
         "brier": weights @ _brier_of_rows(predictions) / total,
     }
+    if not each_class:
+        return found
+    aucs = np.full_like(recall, np.nan)
+    for index in np.unique(truth):
+        aucs[:, index] = _Curve(probabilities[:, index], truth == index, weights).auc
+    found["auc_macro"] = _mean(aucs)
     for index in np.unique(truth):
         code = predictions.labels[index].code
         found[f"precision_{code}"] = precision[:, index]
