@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.calibration import calibration_rows
+from convert.checks.fitting import fit_checks
 from convert.evidence import Held, Images, images_of_run
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
@@ -71,7 +72,11 @@ def convert(
     material = Material(outcomes, bench.held, images, tuple(calibration.tolist()))
     ids = tuple(images.rows[index].image_id for index in calibration)
     gate = _gate(bench.held[JUDGED_ON].reference, ids, options)
-    pack(out, run, material, bench.golden, gate, options)
+    record = run.run
+    fitted = fit_checks(images.tensors, images.rows, record.input, record.codes, seed=options.seed)
+    if fitted is None:
+        progress.say("checks: none; there are too few training or validation images to fit them on")
+    pack(out, run, material, bench.golden, gate, options, fitted)
     return Conversion(outcomes, out)
 
 

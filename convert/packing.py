@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.card import INTENDED_USE, model_card
+from convert.checks.fitting import FAMILIAR_FILE, Fitted
 from convert.golden import golden_png
 from convert.metadata.facts import licence_of
 from convert.outcome import Material, Options, Outcome
@@ -35,7 +36,7 @@ CARD_FILE, REPORT_FILE = "MODEL_CARD.md", "report.html"
 
 def pack(
     out: Path, run: RunFolder, material: Material, golden: Sequence[NDArray[np.uint8]],
-    gate: Gate, options: Options,
+    gate: Gate, options: Options, fitted: Fitted | None = None,
 ) -> None:  # fmt: skip
     """Write the bundle ``out``, whole or not at all; an earlier one is replaced.
 
@@ -47,11 +48,14 @@ def pack(
         golden: generated inputs of shape (size, size, 3).
         gate: how the variants were judged.
         options: the bundle's name and version, and whether photographs may be in its report.
+        fitted: the checks of photographs, if there are any.
     """
     kept = sorted((one for one in material.outcomes if one.kept), key=lambda one: one.kind.rank)
     pictures = {f"golden/{place}.png": golden_png(image) for place, image in enumerate(golden)}
     files = {name: BundleFile(name, sha256(content)) for name, content in pictures.items()}
     manifest = _manifest(run, kept, tuple(files.values()), gate, options)
+    if fitted is not None:
+        manifest = replace(manifest, checks=fitted.checks)
     parts = parts_of_test(material, run, bootstrap=options.bootstrap, seed=options.seed)
     texts = {
         LABELS_FILE: "".join(f"{code}\n" for code in manifest.codes),
@@ -70,6 +74,8 @@ def pack(
         for outcome in kept:
             assert outcome.entry is not None
             write_bytes(folder / outcome.entry.file, outcome.model)
+        if fitted is not None:
+            write_bytes(folder / FAMILIAR_FILE, fitted.familiar)
         for name, text in texts.items():
             write_text(folder / name, text)
         write_text(folder / MANIFEST_FILE, format_manifest(manifest))

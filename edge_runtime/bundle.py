@@ -100,6 +100,8 @@ class Bundle:
         listed = [(variant.file, variant.sha256) for variant in manifest.variants]
         for entry in (*manifest.golden_inputs, *manifest.other_files):
             listed.append((entry.file, entry.sha256))
+        if manifest.checks is not None:
+            listed.append((manifest.checks.familiar.file, manifest.checks.familiar.sha256))
         for file, digest in listed:
             try:
                 self.read(file, digest)

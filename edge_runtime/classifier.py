@@ -19,6 +19,7 @@ import numpy as np
 
 from edge_runtime import backends
 from edge_runtime.bundle import Bundle
+from edge_runtime.checks import Inspection, Inspector
 from edge_runtime.decision import decide
 from edge_runtime.errors import (
     ImageError,
@@ -49,7 +50,7 @@ class Classifier:
 
     def __init__(
         self, bundle: Bundle, variant: Variant, kind: backends.BackendKind, *, threads: int,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = MAX_PIXELS, checks: bool = True,
     ) -> None:  # fmt: skip
         """Use `Classifier.open`, which chooses the variant and the backend."""
         self.bundle, self.variant, self.backend_kind = bundle, variant, kind
@@ -63,12 +64,13 @@ class Classifier:
         self._model = bundle.model(variant)
         self.backend = self._load(threads)
         self._local = threading.local()
+        self.inspector = Inspector.of_bundle(bundle) if checks else None
 
     @classmethod
     def open(
         cls, bundle: str | os.PathLike[str] | Bundle, variant: str | None = None,
         threads: int | None = None, backend: str | None = None, *, max_pixels: int = MAX_PIXELS,
-        require_signature: PublicKey | None = None,
+        require_signature: PublicKey | None = None, checks: bool = True,
     ) -> Classifier:  # fmt: skip
         """Load a bundle's model and let it answer the bundle's golden inputs.
 
@@ -81,6 +83,9 @@ class Classifier:
             max_pixels: larger images are refused from their header.
             require_signature: public key (the path of a PEM file, or its content) that must have
                 signed the bundle; by default a signature is neither needed nor looked at.
+            checks: look at each photograph's quality, and whether the model knows its like; a
+                bundle without checks is served without. When False, every photograph gets `refer`
+                or `routine`.
 
         Raises:
             BundleError: the bundle is missing, damaged, altered, of an unknown version, or not
@@ -100,8 +105,9 @@ class Classifier:
             opened = Bundle.open(bundle, require_signature=require_signature)
         chosen, kind = choose_variant(opened, variant, backend)
         classifier = cls(
-            opened, chosen, kind, threads=threads or backends.usable_cores(), max_pixels=max_pixels
-        )
+            opened, chosen, kind, threads=threads or backends.usable_cores(),
+            max_pixels=max_pixels, checks=checks,
+        )  # fmt: skip
         classifier.self_test()
         return classifier
 
@@ -214,8 +220,12 @@ class Classifier:
         decoded = decode_source(content, file, self.rule, self.max_pixels)
         was_decoded = clock()
         tensor = to_input(decoded.pixels, self.rule)
-        quality = _quality(decoded, tensor)
         was_preprocessed = clock()
+        found = None
+        if self.inspector is not None:
+            found = self.inspector.inspect(tensor, decoded.width, decoded.height)
+        quality = _quality(decoded, tensor, found)
+        was_checked = clock()
         probabilities = self._probabilities(tensor, backend)
         was_inferred = clock()
 
@@ -224,7 +234,10 @@ class Classifier:
         targets = {"malignant": malignant}
         if melanoma is not None:
             targets = {"melanoma": melanoma, **targets}
-        decision, reasons = decide(targets, self.variant.operating_points)
+        decision, reasons = decide(
+            targets, self.variant.operating_points,
+            retake=found.retake if found else (), uncertain=found.uncertain if found else (),
+        )  # fmt: skip
         notes = decoded.notes
         if file is not None and wrong_suffix(file, decoded.format):
             notes = (f"its content is {decoded.format}, though its name says otherwise", *notes)
@@ -244,10 +257,12 @@ class Classifier:
                 read=_ms(was_read - started),
                 decode=_ms(was_decoded - was_read),
                 preprocess=_ms(was_preprocessed - was_decoded),
-                inference=_ms(was_inferred - was_preprocessed),
+                checks=_ms(was_checked - was_preprocessed),
+                inference=_ms(was_inferred - was_checked),
                 total=_ms(clock() - started),
             ),
             notes=notes,
+            unfamiliarity=None if found is None else _rounded(found.unfamiliarity),
         )
 
     def _probabilities(
@@ -262,11 +277,19 @@ class Classifier:
         return probabilities
 
 
-def _quality(decoded: Decoded, tensor: NDArray[np.uint8]) -> Quality:
+def _quality(decoded: Decoded, tensor: NDArray[np.uint8], found: Inspection | None) -> Quality:
     grey = (tensor @ _GREY_WEIGHTS) / 1000
+    checked = {}
+    if found is not None:
+        checked = {name: _rounded(value) for name, value in vars(found.figures).items()}
     return Quality(
-        decoded.width, decoded.height, round(float(grey.mean()), 1), round(float(grey.std()), 1)
-    )
+        decoded.width, decoded.height, round(float(grey.mean()), 1), round(float(grey.std()), 1),
+        **checked,
+    )  # fmt: skip
+
+
+def _rounded(value: float) -> float:
+    return round(value, 4)
 
 
 def _exact(value: np.floating[Any]) -> float:

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 from edge_runtime._strict import (
@@ -22,7 +21,10 @@ from edge_runtime._strict import (
     to_json,
     without_duplicates,
 )
+from edge_runtime.checks import Checks
 from edge_runtime.errors import ManifestError, VariantError
+from edge_runtime.listed import BundleFile as BundleFile
+from edge_runtime.listed import check_digest, check_path
 from edge_runtime.preprocess import InputRule
 
 SCHEMA_VERSION = 1
@@ -74,18 +76,6 @@ class OperatingPoint:
 
 
 @dataclass(frozen=True)
-class BundleFile:
-    """A file of the bundle: path relative to the bundle, with forward slashes, and its SHA-256."""
-
-    file: str
-    sha256: str
-
-    def __post_init__(self) -> None:
-        _check_path(self.file)
-        _check_digest(self.sha256)
-
-
-@dataclass(frozen=True)
 class Variant:
     """One model file and everything known of it.
 
@@ -120,8 +110,8 @@ class Variant:
     float_layers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check_path(self.file)
-        _check_digest(self.sha256)
+        check_path(self.file)
+        check_digest(self.sha256)
         if not re.fullmatch(r"[a-z0-9]+_[a-z0-9]+", self.name):
             raise RecordError(f"variant name is {shown(self.name)}, expected <format>_<arithmetic>")
         if self.name.partition("_")[0] != self.format:
@@ -190,6 +180,8 @@ class Manifest:
         variants: the most preferred first.
         golden_inputs: generated PNG images of the model's input size (never a patient's picture).
         other_files: the remaining files of the bundle, for people and other clients.
+        checks: what photographs have to pass; None in bundles made without, or before there were
+            any.
     """
 
     schema_version: int
@@ -204,6 +196,7 @@ class Manifest:
     variants: tuple[Variant, ...]
     golden_inputs: tuple[BundleFile, ...]
     other_files: tuple[BundleFile, ...]
+    checks: Checks | None = None
 
     def __post_init__(self) -> None:
         codes = self.codes
@@ -296,17 +289,3 @@ def parse_manifest(text: str | bytes) -> Manifest:
 def format_manifest(manifest: Manifest) -> str:
     """The text of `manifest.json`; `parse_manifest` reads it back to an equal object."""
     return json.dumps(to_json(manifest), indent=1, ensure_ascii=False) + "\n"
-
-
-def _check_path(path: str) -> None:
-    posix, windows = PurePosixPath(path), PureWindowsPath(path)
-    if (
-        not path or posix.is_absolute() or windows.drive or windows.root
-        or ".." in windows.parts or "\\" in path or "\0" in path
-    ):  # fmt: skip
-        raise RecordError(f"file is {shown(path)}, expected a path inside the bundle")
-
-
-def _check_digest(digest: str) -> None:
-    if not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise RecordError(f"sha256 is {shown(digest)}, expected 64 lower-case hexadecimal digits")

@@ -29,23 +29,36 @@ class Quality:
         width, height: in pixels, upright.
         brightness: mean grey value of the model's input square, 0 to 255.
         contrast: standard deviation of its grey values.
+        sharpness, light, burnt, glare, spread, off_centre, lesion: see
+            `edge_runtime.quality.Figures`; None where nothing was checked.
     """
 
     width: int
     height: int
     brightness: float
     contrast: float
+    sharpness: float | None = None
+    light: float | None = None
+    burnt: float | None = None
+    glare: float | None = None
+    spread: float | None = None
+    off_centre: float | None = None
+    lesion: float | None = None
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of each stage; ``read`` is 0 for input that came as bytes or pixels."""
+    """Milliseconds of each stage; ``read`` is 0 for input that came as bytes or pixels.
+
+    ``checks`` is what the checks of `edge_runtime.checks` took, 0 without them.
+    """
 
     read: float
     decode: float
     preprocess: float
     inference: float
     total: float
+    checks: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +73,8 @@ class Result:
         malignant_probability: sum over the malignant classes.
         decision, reasons: see `edge_runtime.decision`.
         notes: harmless oddities of the file, in words.
+        unfamiliarity: distance from the training images, about 1 for one of them; None where
+            nothing was checked.
     """
 
     file: str | None
@@ -73,6 +88,7 @@ class Result:
     model: ModelId
     timing_ms: Timing
     notes: tuple[str, ...] = ()
+    unfamiliarity: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The result as JSON-ready types, with the keys of `docs/schemas/result.schema.json`."""

@@ -31,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model_arguments(parser)
     parser.add_argument("--max-megapixels", type=float, default=50, metavar="N",
                         help="refuse larger images, from their header (default: 50)")  # fmt: skip
+    parser.add_argument("--no-checks", action="store_true",
+                        help="do not look at the quality of the photographs, nor whether the "
+                        "model knows their like")  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="a table with one row an image")
@@ -71,7 +74,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 < max_pixels < math.inf:
         raise UsageError(f"--max-megapixels is {arguments.max_megapixels:g}, expected more than 0.")
     files = list(find_images(arguments.images))
-    classifier = open_classifier(arguments, max_pixels=max(1, int(max_pixels)))
+    classifier = open_classifier(
+        arguments, max_pixels=max(1, int(max_pixels)), checks=not arguments.no_checks
+    )
     writer = (_Json if arguments.json else _Csv if arguments.csv else _Text)(
         classifier.bundle.manifest
     )

@@ -72,6 +72,7 @@ def _lines(bundle: Bundle, key: PublicKey | None) -> Iterator[tuple[str, str]]:
         size = f"{variant.bytes:>10,} bytes"
         yield "variant", f"{variant.name:<16} {size}  {variant.verdict}: {variant.reason}"
         yield from _variant(variant)
+    yield from _checks(manifest)
     yield "files", "all match their SHA-256"
     yield "signature", state(bundle.manifest_bytes, bundle.signature, key)
     yield "served", _choice(bundle)
@@ -92,6 +93,19 @@ def _gate(manifest: Manifest) -> str:
         f"{gate.melanoma_lesions} lesions; margins {gate.auc_margin:g} (AUC) and "
         f"{gate.sensitivity_margin:g} (sensitivity)"
     )
+
+
+def _checks(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """What photographs have to pass, or that nothing is checked."""
+    checks = manifest.checks
+    if checks is None:
+        yield "checks", "none: every photograph gets refer or routine; convert the run again"
+        return
+    flaws = ", ".join(flaw.replace("_", " ") for flaw in checks.limits)
+    yield "checks", f"retake: {flaws}, or a side under {checks.shortest_side} pixels"
+    yield "", f"uncertain: further than {checks.familiar.threshold:.2f} from the training images"
+    answered = ", ".join(f"{code} {share:.1%}" for code, share in checks.answered.items())
+    yield "", f"answered of {checks.images} validation images: {answered}"
 
 
 def _variant(variant: Variant) -> Iterator[tuple[str, str]]:

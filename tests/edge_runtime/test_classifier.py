@@ -62,7 +62,7 @@ def test_result_says_what_the_model_answered(classifier: Classifier, images: lis
 
 def test_the_images_of_a_bundle_get_both_decisions(classifier: Classifier, images: list[Path]):
     decisions = {classifier.classify(file).decision for file in images[:40]}
-    assert decisions == {"refer", "routine"}
+    assert decisions >= {"refer", "routine"}
 
 
 def test_malignant_probability_is_the_sum_over_the_malignant_classes(

@@ -146,6 +146,8 @@ def shape_of(kind: Any, *, written: bool) -> Document:
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
         (inner,) = set(arguments) - {type(None)}
+        if dataclasses.is_dataclass(inner):
+            return {"or null": shape_of(inner, written=written)}
         return {"type": {_TYPES[inner], "null"}}
     if origin is Literal:
         return {"enum": set(arguments)}
@@ -164,6 +166,10 @@ def shape_in(node: Document, root: Document) -> Document:
     if "$ref" in node:
         name = node["$ref"].removeprefix("#/$defs/")
         return shape_in(root["$defs"][name], root)
+    if "anyOf" in node:
+        inner, nothing = node["anyOf"]
+        assert nothing == {"type": "null"}
+        return {"or null": shape_in(inner, root)}
     shape: Document = {}
     if "type" in node:
         shape["type"] = set(node["type"]) if isinstance(node["type"], list) else node["type"]

@@ -1,0 +1,1 @@
+"""Fitting the device's checks of photographs: what is refused before a probability is believed."""
