@@ -51,7 +51,7 @@ def features(square: Square) -> NDArray[np.float32]:
     means = np.add.reduceat(ringed, starts, axis=1) / counts
     squares = np.add.reduceat(ringed * ringed, starts, axis=1) / counts
     spreads = np.sqrt(np.maximum(squares - means * means, 0))
-    parts: list[NDArray[np.float32]] = [means.ravel(), _log(spreads.ravel(), _LEAST_SPREAD)]
+    parts = [means.ravel().astype(np.float32), _log(spreads.ravel(), _LEAST_SPREAD)]
     parts.append(_together(flat))
     level = planes
     for scale in range(_SCALES):

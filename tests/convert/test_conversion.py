@@ -100,6 +100,8 @@ def test_bundle_lists_every_file_of_it_with_its_digest(bundle: Path) -> None:
     manifest = manifest_of(bundle)
     listed = {entry.file: entry.sha256 for entry in (*manifest.variants, *manifest.golden_inputs)}
     listed |= {entry.file: entry.sha256 for entry in manifest.other_files}
+    assert manifest.checks is not None
+    listed[manifest.checks.familiar.file] = manifest.checks.familiar.sha256
     found = content(bundle)
     found.pop("manifest.json")
     assert {name: sha256(data) for name, data in found.items()} == listed

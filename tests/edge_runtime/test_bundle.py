@@ -38,6 +38,10 @@ def test_every_file_is_listed_and_read_as_it_is(bundle: Path):
     for entry in (*manifest.variants, *manifest.golden_inputs, *manifest.other_files):
         assert opened.read(entry.file, entry.sha256) == (bundle / entry.file).read_bytes()
         listed.add(entry.file)
+    assert manifest.checks is not None
+    familiar = manifest.checks.familiar
+    assert opened.read(familiar.file, familiar.sha256) == (bundle / familiar.file).read_bytes()
+    listed.add(familiar.file)
     there = {file.relative_to(bundle).as_posix() for file in bundle.rglob("*") if file.is_file()}
     assert there == listed
 
@@ -266,7 +270,10 @@ for variant in variants.split():
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     for variant, line in zip(variants, done.stdout.splitlines(), strict=True):
-        expected = ["manifest.json", "labels.txt", variant["file"], "golden/0.png", "golden/1.png"]
+        expected = [
+            "manifest.json", "labels.txt", variant["file"], "golden/0.png", "golden/1.png",
+            "familiar.npy",
+        ]  # fmt: skip
         assert json.loads(line) == dict.fromkeys(expected, 1)
 
 

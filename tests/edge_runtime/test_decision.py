@@ -48,6 +48,35 @@ def test_reasons_give_the_probability_and_the_operating_point():
     )
 
 
+BLURRED, STRANGE = "the picture is blurred", "the picture is unlike the others"
+LOOK = "have it looked at: the melanoma probability"
+
+
+@pytest.mark.parametrize(
+    ("retake", "uncertain", "melanoma", "decision", "starts"),
+    [
+        ((), (), 0.2, "routine", ("the melanoma", "the probability")),
+        ((), (), 0.4, "refer", ("the melanoma",)),
+        ((), (STRANGE,), 0.2, "uncertain", (STRANGE,)),
+        ((), (STRANGE,), 0.4, "uncertain", (STRANGE, f"if it cannot be judged otherwise, {LOOK}")),
+        ((BLURRED,), (), 0.2, "retake", (BLURRED,)),
+        ((BLURRED,), (), 0.4, "retake", (BLURRED, f"if it cannot be taken again, {LOOK}")),
+        ((BLURRED,), (STRANGE,), 0.2, "retake", (BLURRED, STRANGE)),
+        ((BLURRED,), (STRANGE,), 0.4, "retake",
+         (BLURRED, STRANGE, f"if it cannot be taken again, {LOOK}")),
+    ],
+)  # fmt: skip
+def test_a_refusal_comes_first_and_hides_no_melanoma(
+    retake: tuple[str, ...], uncertain: tuple[str, ...], melanoma: float, decision: str,
+    starts: tuple[str, ...],
+):  # fmt: skip
+    targets = {"melanoma": melanoma, "malignant": melanoma}
+    found, told = decide(targets, POINTS, retake=retake, uncertain=uncertain)
+    assert found == decision
+    assert len(told) == len(starts)
+    assert all(text.startswith(start) for text, start in zip(told, starts, strict=True))
+
+
 def test_operating_point_of_the_manifest_decides(own_bundle: Path, images: list[Path]):
     def set_thresholds(value: float) -> Callable[[Document], None]:
         def change(document: Document) -> None:
@@ -59,5 +88,5 @@ def test_operating_point_of_the_manifest_decides(own_bundle: Path, images: list[
 
     for value, decision in ((0.0, "refer"), (1.0, "routine")):
         edit_manifest(own_bundle, set_thresholds(value))
-        opened = Classifier.open(own_bundle)
+        opened = Classifier.open(own_bundle, checks=False)
         assert {opened.classify(file).decision for file in images[:5]} == {decision}

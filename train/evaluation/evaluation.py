@@ -14,6 +14,7 @@ from edge_runtime.errors import LeakError
 from edge_runtime.manifest import Metric, OperatingPoint
 from train import progress
 from train.data.tensors import load_tensors
+from train.evaluation.answered import Answered, answered
 from train.evaluation.classes import check_mapping, meet, missing_targets
 from train.evaluation.comparison import compare
 from train.evaluation.images import Images
@@ -54,6 +55,8 @@ class Evaluation:
         metrics: by name, see `train.metrics.evaluate`, and ``<target>_auc_within_resolution``.
         subgroups: empty where none were asked for.
         notes: what a reader of the figures has to know.
+        answered: the same figures of the images that pass the bundle's checks, and how many are
+            refused; None where nothing is checked.
     """
 
     subject: Subject
@@ -62,6 +65,7 @@ class Evaluation:
     metrics: Mapping[str, Metric]
     subgroups: tuple[Subgroup, ...]
     notes: tuple[str, ...]
+    answered: Answered | None = None
 
     @property
     def n(self) -> int:
@@ -157,6 +161,17 @@ def _evaluate(
         )
         if within is not None:
             metrics[f"{target}_auc_within_resolution"] = within
+    passing: Answered | None = None
+    if subject.inspector is not None:
+        sizes = [tuple(map(int, size.split("x"))) for size in resolutions]
+        inspections = [
+            subject.inspector.inspect(np.ascontiguousarray(tensor), *size)
+            for tensor, size in zip(tensors, sizes, strict=True)
+        ]
+        passing = answered(
+            predictions, inspections, subject.points, bootstrap=options.bootstrap,
+            seed=options.seed,
+        )  # fmt: skip
     found: tuple[Subgroup, ...] = ()
     found_notes: list[str] = []
     if options.subgroups:
@@ -175,7 +190,7 @@ def _evaluate(
         *_certainty_notes(predictions, metrics),
         *found_notes,
     ]
-    return Evaluation(subject, images, predictions, metrics, found, tuple(said))
+    return Evaluation(subject, images, predictions, metrics, found, tuple(said), passing)
 
 
 def subgroups_of(

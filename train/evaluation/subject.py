@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.bundle import Bundle
+from edge_runtime.checks import Inspector
 from edge_runtime.errors import ModelMismatchError, RunError, UsageError
 from edge_runtime.manifest import MANIFEST_FILE, Label, OperatingPoint
 from edge_runtime.preprocess import InputRule
@@ -40,6 +41,7 @@ class Subject:
         answer: from uint8 tensors (n, size, size, 3) to probabilities (n, classes).
         run: the run folder, if it is a run.
         notes: what a reader of the figures has to know.
+        inspector: what photographs have to pass, where a bundle brings checks.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Subject:
     answer: Answer
     run: RunFolder | None = None
     notes: tuple[str, ...] = ()
+    inspector: Inspector | None = None
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -129,7 +132,7 @@ def _bundle(bundle: Bundle, name: str | None) -> Subject:
     return Subject(
         manifest.name, "bundle", variant.name, variant.sha256, manifest.labels, manifest.melanoma,
         manifest.input, variant.operating_points, trained_on_bundle(bundle), answer,
-        notes=tuple(notes),
+        notes=tuple(notes), inspector=Inspector.of_bundle(bundle),
     )  # fmt: skip
 
 

@@ -42,8 +42,9 @@ def evaluation_table(evaluation: Evaluation) -> str:
     heading = f"{evaluation.subject.title} on {_images(evaluation)}"
     parts = [
         heading,
-        *_groups({"": evaluation.metrics}),
+        *_groups(_columns(evaluation)),
         _classes(evaluation),
+        _refused(evaluation),
         *_subgroup_tables(evaluation.subgroups),
         _notes(evaluation.notes),
     ]
@@ -86,6 +87,7 @@ def evaluation_json(evaluation: Evaluation) -> dict[str, Any]:
             {name: subject.points[name] for name in evaluation.predictions.targets}
         ),
         "subgroups": to_json(evaluation.subgroups),
+        "answered": to_json(evaluation.answered),
         "notes": list(evaluation.notes),
     }  # fmt: skip
 
@@ -107,6 +109,29 @@ def _images(evaluation: Evaluation) -> str:
         f"{images.data}, {images.split}: {evaluation.n:,} images{counted}; "
         f"95% intervals over {evaluation.resampled}"
     )
+
+
+def _columns(evaluation: Evaluation) -> Columns:
+    """All images, and beside them the answered ones where a bundle refuses some."""
+    if evaluation.answered is None:
+        return {"": evaluation.metrics}
+    return {"all images": evaluation.metrics, "answered": evaluation.answered.metrics}
+
+
+def _refused(evaluation: Evaluation) -> str:
+    """How many images the bundle's checks refuse, among the positives too."""
+    from tabulate import tabulate
+
+    found = evaluation.answered
+    if found is None:
+        return ""
+    rows = [["answered", f"{found.images:,} images"]]
+    rows += [[name, shown(metric, DIGITS)] for name, metric in found.refused.items()]
+    rows += [
+        [f"refused of {target}", shown(metric, DIGITS)]
+        for target, metric in found.refused_of.items()
+    ]
+    return str(tabulate(rows, ["checks", "share"], "simple", disable_numparse=True))
 
 
 def _groups(columns: Columns) -> list[str]:

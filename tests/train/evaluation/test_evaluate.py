@@ -317,3 +317,25 @@ def test_telling_the_resolution_of_ham10000_gains_nothing_within_resolutions(dat
     assert overall.low > 0.5
     assert within is not None
     assert (within.low, within.value, within.high) == (0.5, 0.5, 0.5)
+
+
+def test_bundle_is_evaluated_on_all_images_and_on_the_answered_ones(
+    bundle: Path, run_folder: RunFolder
+) -> None:
+    subject = open_subject(bundle)
+    found = evaluate_subject(subject, images_of_run(run_folder, "test"), QUICK)
+    part = found.answered
+    assert part is not None
+    assert 0 < part.images <= found.n
+    assert part.refused["refused"].value == pytest.approx(1 - part.images / found.n)
+    both = part.refused["retake"].value + part.refused["uncertain"].value
+    assert both == pytest.approx(part.refused["refused"].value)
+    assert {"melanoma", "malignant"} == set(part.refused_of)
+    assert set(part.metrics) <= set(found.metrics)
+    table, printed = evaluation_table(found), evaluation_json(found)
+    assert "all images" in table
+    assert "refused of melanoma" in table
+    assert printed["answered"]["images"] == part.images
+    assert evaluate_subject(
+        replace(subject, inspector=None), images_of_run(run_folder, "test"), QUICK
+    ).answered is None

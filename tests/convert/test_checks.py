@@ -1,0 +1,70 @@
+"""How the limits of a bundle's checks are fitted."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convert.checks.damage import DAMAGES
+from convert.checks.fitting import MOST_REFUSED, fit_limit, learn_familiar
+from edge_runtime.appearance import distance
+from edge_runtime.bundle import Bundle
+from edge_runtime.quality import READINGS, Figures
+from train.synthetic import render
+
+GOOD = Figures(0.0, 200.0, 0.0, 0.0, 100.0, 0.1, 30.0)
+
+
+def lit(values: list[float]) -> list[Figures]:
+    return [replace(GOOD, light=value) for value in values]
+
+
+def test_threshold_lies_in_the_middle_of_the_gap():
+    limit = fit_limit("dark", lit([180, 190, 200] * 20), lit([40, 60] * 10))
+    assert limit.threshold == pytest.approx(120, abs=1)
+    assert (limit.refused, limit.found) == (0.0, 1.0)
+
+
+def test_no_more_good_images_are_refused_than_allowed():
+    rng = np.random.default_rng(0)
+    limit = fit_limit("dark", lit(rng.normal(100, 10, 1000)), lit(rng.normal(85, 10, 200)))
+    assert 0 < limit.refused <= MOST_REFUSED
+    assert 0.05 < limit.found < 0.4
+
+
+def test_where_nothing_can_be_told_nothing_much_is_refused():
+    same = lit(list(range(100, 150)))
+    assert fit_limit("dark", same, same).refused <= MOST_REFUSED
+
+
+def test_distance_of_the_images_that_were_learnt_is_about_one():
+    rng = np.random.default_rng(0)
+    mixed = rng.normal(size=(500, 8)) @ rng.normal(size=(8, 8)) * 5 + 3
+    described = mixed.astype(np.float32)
+    described[:, 7] = 2.0  # a feature that never varies
+    familiar = learn_familiar(described)
+    away = [distance(one, familiar) for one in described]
+    assert np.sqrt(np.mean(np.square(away))) == pytest.approx(0.93, abs=0.05)
+    assert distance(described[0] + 100, familiar) > 5
+
+
+@pytest.mark.parametrize("flaw", list(READINGS))
+def test_damage_is_repeatable_and_keeps_the_shape(flaw):
+    image = render("mel", 1, width=64, height=64)
+    first, again = (DAMAGES[flaw].at(image, 5, np.random.default_rng(3)) for _ in range(2))
+    assert first.shape == image.shape
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, image)
+
+
+def test_bundle_says_what_its_checks_refuse(bundle: Path):
+    checks = Bundle.open(bundle).manifest.checks
+    assert checks is not None
+    assert set(checks.limits) == set(READINGS)
+    assert all(limit.refused <= MOST_REFUSED for limit in checks.limits.values())
+    assert set(checks.answered) == {"bkl", "mel", "nv"}
+    assert all(0.6 <= share <= 1 for share in checks.answered.values())

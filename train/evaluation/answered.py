@@ -1,0 +1,90 @@
+"""What of the images a bundle would answer, and its figures on those."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge_runtime.checks import Inspection
+from edge_runtime.manifest import Metric, OperatingPoint
+from train.metrics import Predictions, evaluate
+
+RETAKE, UNCERTAIN = "retake", "uncertain"
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answered images beside all of them.
+
+    A model that refuses what is hard looks better than it is, so the shares belong to the figures.
+
+    Attributes:
+        images: how many are answered.
+        refused: share of all images, by decision and "refused" for both together; 95% intervals
+            over lesions.
+        refused_of: share refused of the images to which a target is true, by target ("melanoma",
+            "malignant"), where there are any.
+        metrics: of the answered images, as `train.metrics.evaluate` gives them.
+    """
+
+    images: int
+    refused: Mapping[str, Metric]
+    refused_of: Mapping[str, Metric]
+    metrics: Mapping[str, Metric]
+
+
+def answered(
+    predictions: Predictions, found: Sequence[Inspection], points: Mapping[str, OperatingPoint], *,
+    bootstrap: int, seed: int,
+) -> Answered:  # fmt: skip
+    """The answered images' figures, and how many are refused.
+
+    Args:
+        predictions: the model's answers on all n images.
+        found: what the checks say of each of them.
+        points: frozen operating points by target.
+        bootstrap, seed: of the intervals.
+    """
+    retake = np.array([bool(one.retake) for one in found])
+    refused = np.array([one.refused for one in found])
+    groups = predictions.groups
+
+    def share(marked: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
+        return _share(marked[of], groups[of], bootstrap, seed)
+
+    every = np.ones(len(refused), bool)
+    kept = predictions.take(~refused)
+    return Answered(
+        images=int((~refused).sum()),
+        refused={
+            RETAKE: share(retake, every),
+            UNCERTAIN: share(refused & ~retake, every),
+            "refused": share(refused, every),
+        },
+        refused_of={
+            target: share(refused, positive)
+            for target in predictions.targets
+            if (positive := predictions.positive(target)).any()
+        },
+        metrics={}
+        if kept.main_target is None
+        else evaluate(kept, points, bootstrap=bootstrap, seed=seed),
+    )
+
+
+def _share(
+    marked: NDArray[np.bool_], groups: NDArray[np.str_], bootstrap: int, seed: int
+) -> Metric:
+    """A share with a 95% interval, resampled by lesion."""
+    value = float(marked.mean())
+    if not bootstrap:
+        return Metric(value)
+    names, index = np.unique(groups, return_inverse=True)
+    hits = np.bincount(index, marked, len(names))
+    counts = np.bincount(index, minlength=len(names))
+    draws = np.random.default_rng(seed).integers(0, len(names), (bootstrap, len(names)))
+    low, high = np.percentile(hits[draws].sum(axis=1) / counts[draws].sum(axis=1), (2.5, 97.5))
+    return Metric(value, float(low), float(high))
