@@ -31,9 +31,9 @@ from train.data.tensors import digest_files, load_tensors
 from train.run import SplitRow
 
 SEED = 0
-MOST_COMPARED = 400
+MOST_COMPARED = 200
 """Validation images on which methods are compared."""
-MOST_SPOILT = 250
+MOST_SPOILT = 100
 """Test images that are damaged, at every severity."""
 
 
