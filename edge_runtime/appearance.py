@@ -33,37 +33,44 @@ _RINGS = len(RING_EDGES) + 1
 FEATURES = _PLANES * (2 * _RINGS + 1 + 3 * _SCALES) + 3 + 2
 
 # Below these the logarithm of a spread or of a gradient tells noise from noise.
-_LEAST_SPREAD, _LEAST_GRADIENT = 0.01, 0.002
+_LEAST_SPREAD, _LEAST_GRADIENT = np.float32(0.01), np.float32(0.002)
 
-_LOG = np.log(np.arange(1, 257, dtype=np.float32))  # of a byte plus one
+_PAIRS = np.array([0, 0, 1]), np.array([1, 2, 2])  # of planes
 
 
 def features(square: Square) -> NDArray[np.float32]:
     """The description of a photograph, float32 of shape (`FEATURES`,)."""
-    logs = _LOG[square.channels]
     planes = np.empty((_PLANES, SIDE, SIDE), np.float32)
-    planes[0] = square.luma / np.float32(255)
-    planes[1] = logs[0] - logs[1]
-    planes[2] = logs[1] - logs[2]
+    np.divide(square.luma, np.float32(255), out=planes[0])
+    logs = np.log(square.channels + np.float32(1))
+    np.subtract(logs[:2], logs[1:], out=planes[1:])
+
     flat = planes.reshape(_PLANES, -1)
     order, starts, counts = _rings()
-    ringed = flat[:, order]
-    means = np.add.reduceat(ringed, starts, axis=1) / counts
-    squares = np.add.reduceat(ringed * ringed, starts, axis=1) / counts
-    spreads = np.sqrt(np.maximum(squares - means * means, 0))
-    parts = [means.ravel().astype(np.float32), _log(spreads.ravel(), _LEAST_SPREAD)]
-    parts.append(_together(flat))
+    ringed = flat.take(order, axis=1)
+    sums = np.add.reduceat(ringed, starts, axis=1)
+    squares = np.add.reduceat(ringed * ringed, starts, axis=1)
+    steep, power = np.empty((2, _SCALES, 2, _PLANES), np.float32)
     level = planes
     for scale in range(_SCALES):
-        if scale:
-            level = halved(level)
-        parts.append(_gradients(level))
-    coarse = halved(level)  # 8 x 8
-    parts.append(_log(halved(coarse).std(axis=(1, 2)), _LEAST_SPREAD))
-    light = coarse[0]
-    turned = np.array([np.abs(light - light[::-1]).mean(), np.abs(light - light[:, ::-1]).mean()])
-    parts.append(_log(turned, _LEAST_SPREAD))
-    return np.concatenate(parts).astype(np.float32)
+        steep[scale], power[scale] = _gradients(level)
+        level = halved(level)
+    tiny = halved(level).reshape(_PLANES, -1)  # 4 x 4
+    spreads = np.concatenate([
+        _spread(sums / counts, squares / counts).ravel(),
+        _spread(tiny.sum(axis=1) / tiny.shape[1], (tiny * tiny).sum(axis=1) / tiny.shape[1]),
+        _turned(level[0]),
+    ])  # fmt: skip
+    both = steep.sum(axis=1)
+    logs_of_both = np.log(both + _LEAST_GRADIENT)
+    return np.concatenate([
+        (sums / counts).ravel(),
+        np.log(spreads + _LEAST_SPREAD),
+        _together(flat, sums.sum(axis=1), squares.sum(axis=1)),
+        logs_of_both.ravel(),
+        ((steep[:, 0] - steep[:, 1]) / (both + _LEAST_GRADIENT)).ravel(),
+        (np.log(np.sqrt(power.sum(axis=1)) + _LEAST_GRADIENT) - logs_of_both).ravel(),
+    ]).astype(np.float32)  # fmt: skip
 
 
 def distance(description: NDArray[np.float32], familiar: NDArray[np.float32]) -> float:
@@ -105,34 +112,42 @@ def read_familiar(content: bytes, name: str) -> NDArray[np.float32]:
     return array
 
 
-def _gradients(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of every plane: how steep, how directed, and how sparse its edges are."""
-    across = np.abs(planes[:, :, 1:] - planes[:, :, :-1]).reshape(_PLANES, -1)
-    down = np.abs(planes[:, 1:] - planes[:, :-1]).reshape(_PLANES, -1)
-    mean_across, mean_down = across.mean(axis=1), down.mean(axis=1)
-    both = mean_across + mean_down
-    power = np.einsum("ij,ij->i", across, across) + np.einsum("ij,ij->i", down, down)
-    root = np.sqrt(power / across.shape[1])
-    return np.concatenate([
-        _log(both, _LEAST_GRADIENT),
-        (mean_across - mean_down) / (both + _LEAST_GRADIENT),
-        _log(root, _LEAST_GRADIENT) - _log(both, _LEAST_GRADIENT),
-    ])  # fmt: skip
+def _gradients(planes: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and mean square of the steps across and down, each of shape (2, `_PLANES`)."""
+    side = planes.shape[1]
+    count = side * (side - 1)
+    steps = np.empty((2, _PLANES, count), np.float32)
+    np.subtract(planes[:, :, 1:], planes[:, :, :-1], out=steps[0].reshape(_PLANES, side, side - 1))
+    np.subtract(planes[:, 1:], planes[:, :-1], out=steps[1].reshape(_PLANES, side - 1, side))
+    power = np.einsum("kij,kij->ki", steps, steps)
+    np.abs(steps, out=steps)
+    return steps.sum(axis=2) / count, power / count
 
 
-def _together(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+def _together(
+    flat: NDArray[np.float32], sums: NDArray[np.floating], squares: NDArray[np.floating]
+) -> NDArray[np.floating]:
     """Correlations of the planes, drawn to 0 where a plane hardly varies."""
-    means = flat.mean(axis=1)
-    shared = np.einsum("ij,kj->ik", flat, flat) / flat.shape[1] - np.outer(means, means)
-    spread = np.sqrt(np.maximum(np.diag(shared), 0)) + _LEAST_SPREAD
-    correlation = shared / np.outer(spread, spread)
-    chosen: NDArray[np.float32] = correlation[np.triu_indices(_PLANES, 1)]
-    return chosen
+    count = flat.shape[1]
+    means = sums / count
+    spreads = _spread(means, squares / count) + _LEAST_SPREAD
+    first, second = _PAIRS
+    products = np.array([flat[0] @ flat[1], flat[0] @ flat[2], flat[1] @ flat[2]])
+    shared = products / count - means[first] * means[second]
+    correlation: NDArray[np.floating] = shared / (spreads[first] * spreads[second])
+    return correlation
 
 
-def _log(values: NDArray[np.floating], least: float) -> NDArray[np.float32]:
-    logs: NDArray[np.float32] = np.log(values + least).astype(np.float32)
-    return logs
+def _turned(light: NDArray[np.float32]) -> NDArray[np.floating]:
+    """How far a plane is from its mirror images: upside down, and left to right."""
+    across = np.abs(light - light[::-1]).sum()
+    return np.array([across, np.abs(light - light[:, ::-1]).sum()], np.float32) / light.size
+
+
+def _spread(means: NDArray[np.floating], squares: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Standard deviations, from means and mean squares."""
+    spreads: NDArray[np.floating] = np.sqrt(np.maximum(squares - means * means, 0))
+    return spreads
 
 
 @functools.cache

@@ -1,8 +1,7 @@
 """What a photograph has to pass before a model's answer is a decision, and who checks it.
 
 The records below travel in a bundle's manifest; `convert.checks` fits them on the run's images.
-`Inspector` applies them on the device. It costs well under a millisecond on a desktop, whatever the
-size of the photograph.
+`Inspector` applies them on the device. What that costs does not grow with the photograph.
 """
 
 from __future__ import annotations

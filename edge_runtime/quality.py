@@ -177,8 +177,8 @@ def _off_centre(channels: NDArray[np.uint8]) -> float:
     ]
     darker = np.maximum(skin - inside, 0)
     mass = darker > _between(darker)  # the lesion and not the shades of the skin
-    count = max(1, int(mass.sum()))
-    return float(np.hypot((along * mass).sum() / count, (down * mass).sum() / count))
+    count = max(1, int(np.count_nonzero(mass)))
+    return float(np.hypot(along[mass].sum(), down[mass].sum())) / count
 
 
 def _between(values: NDArray[np.float32]) -> float:
@@ -187,10 +187,8 @@ def _between(values: NDArray[np.float32]) -> float:
     counts = np.bincount((values / scale).astype(np.uint8), minlength=64)[:64].astype(np.float64)
     below, sums = counts.cumsum(), (counts * np.arange(64)).cumsum()
     above = below[-1] - below
-    with np.errstate(divide="ignore", invalid="ignore"):
-        gap = sums / below - (sums[-1] - sums) / above
-        variance = np.where((below > 0) & (above > 0), below * above * gap * gap, -1.0)
-    return (int(variance.argmax()) + 1) * scale
+    gap = sums / np.maximum(below, 1) - (sums[-1] - sums) / np.maximum(above, 1)
+    return (int((below * above * gap * gap).argmax()) + 1) * scale
 
 
 def _power(values: NDArray[Any]) -> float:

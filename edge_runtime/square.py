@@ -40,7 +40,12 @@ def square_of(tensor: NDArray[np.uint8]) -> Square:
     from PIL import Image
 
     image = Image.fromarray(tensor)
-    rgb: NDArray[Any] = np.asarray(image.resize((SIDE, SIDE), Image.Resampling.BOX))
+    size = tensor.shape[0]
+    if size % SIDE:
+        small = image.resize((SIDE, SIDE), Image.Resampling.BOX)
+    else:
+        small = image.reduce(size // SIDE)  # the same means, several times faster
+    rgb: NDArray[Any] = np.asarray(small)
     channels = np.ascontiguousarray(rgb.transpose(2, 0, 1))
     red, green, blue = channels
     return Square(channels, red * _RED + green * _GREEN + blue * _BLUE)

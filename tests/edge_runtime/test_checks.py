@@ -111,6 +111,26 @@ def test_a_picture_of_one_colour_has_finite_figures_and_features():
     assert features(square).shape == (FEATURES,)
 
 
+def test_square_holds_the_means_of_blocks_where_the_size_allows():
+    image = render("mel", 3, width=192, height=192)
+    means = image.reshape(64, 3, 64, 3, 3).mean(axis=(1, 3)).transpose(2, 0, 1)
+    assert np.abs(square_of(image).channels - means).max() < 0.6  # rounded
+    assert square_of(image[:150, :150].copy()).channels.shape == (3, 64, 64)
+
+
+def test_mirror_image_has_the_same_description_and_a_turned_one_another_direction():
+    image = render("mel", 3, width=128, height=128)
+    image[:, ::8] = 40  # steps across
+    described, mirrored, turned = (
+        features(square_of(np.ascontiguousarray(one)))
+        for one in (image, image[:, ::-1], image.transpose(1, 0, 2))
+    )
+    assert mirrored == pytest.approx(described, abs=1e-3)
+    other = np.abs(turned - described) > 1e-3
+    assert 0 < other.sum() <= 11  # nine directions, and the two mirror images
+    assert (np.isclose(turned, -described, atol=1e-3) & other).sum() >= 6
+
+
 def test_bundle_without_checks_is_served_and_info_says_so(
     own_bundle: Path, images: list[Path], dermedge: Command
 ):
