@@ -26,12 +26,15 @@ from train.run import SplitRow
 FAMILIAR_FILE = "familiar.npy"
 MOST_REFUSED = 0.004
 """Largest share of good validation images that one flaw may refuse; there are seven."""
-UNFAMILIAR_SHARE = 0.035
-"""Share of the validation images that are called unlike the training images. At 2% nine in ten
-pictures of the seen sources were found, see `docs/quality.md`; more than 5% may not be refused."""
+UNFAMILIAR_SHARE = 0.03
+"""Share of the validation images that are called unlike the training images; more than 5% may not
+be refused. `docs/quality.md` compares shares and methods."""
 SHRINKAGE = 0.1
 """How far the correlations of the features are drawn to 0 before they are inverted."""
-MOST_LEARNT, MOST_DAMAGED = 2000, 200
+CLASS_POWER = -0.5
+"""A class counts in what is familiar by its share of the images to this power more than by that
+share: neither as its rarity would have it, nor like every other class. See `docs/quality.md`."""
+MOST_LEARNT, MOST_DAMAGED = 4000, 200
 """Training images that teach what is familiar, and validation images that are damaged."""
 FEWEST_LEARNT, FEWEST_HELD = 100, 50
 """With fewer training or validation images nothing is fitted."""
@@ -71,7 +74,10 @@ def fit_checks(
     learnt = calibration_rows(rows, MOST_LEARNT, seed)
     if len(learnt) < FEWEST_LEARNT or len(held) < FEWEST_HELD:
         return None
-    familiar = learn_familiar(np.stack([describe(tensors[index]) for index in learnt]))
+    familiar = learn_familiar(
+        np.stack([describe(tensors[index]) for index in learnt]),
+        class_weights([rows[index].label for index in learnt]),
+    )
     squares = [square_of(np.ascontiguousarray(tensors[index])) for index in held]
     found = [quality.figures(square) for square in squares]
     away = np.array(
@@ -149,19 +155,30 @@ def fit_limit(flaw: Flaw, good: Sequence[Figures], bad: Sequence[Figures]) -> Li
     )
 
 
-def learn_familiar(described: NDArray[np.float32]) -> NDArray[np.float32]:
+def class_weights(labels: Sequence[str], power: float = CLASS_POWER) -> NDArray[np.float64]:
+    """Weights of images that count rare classes for more: share of the class to ``power``."""
+    _, index, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = (counts[index] / len(index)) ** power
+    return weights
+
+
+def learn_familiar(
+    described: NDArray[np.float32], weights: NDArray[np.float64]
+) -> NDArray[np.float32]:
     """Mean and whitening matrix of features, for `edge_runtime.appearance.distance`.
 
     Args:
         described: features of n images, shape (n, d).
+        weights: how much each of them counts, shape (n,); any scale.
 
     Returns:
         float32 of shape (d + 1, d). The mean square of a whitened training image is about 1.
     """
-    mean = described.mean(axis=0, dtype=np.float64)
-    spread = described.std(axis=0, dtype=np.float64) + 1e-6
+    weights = weights / weights.sum()
+    mean = weights @ described
+    spread = np.sqrt(weights @ (described - mean) ** 2) + 1e-6
     scaled = (described - mean) / spread
-    correlation = scaled.T @ scaled / len(scaled)
+    correlation = (scaled * weights[:, None]).T @ scaled
     count = described.shape[1]
     shrunk = (1 - SHRINKAGE) * correlation + SHRINKAGE * np.eye(count)
     whiten = np.linalg.cholesky(np.linalg.inv(shrunk))

@@ -7,18 +7,19 @@ where the greatest probability is below it, so it ranks pictures alike.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checks.fitting import describe, learn_familiar
+from convert.checks.fitting import CLASS_POWER, class_weights, describe, learn_familiar
 from edge_runtime import appearance
 from edge_runtime.bundle import Bundle
 from train.evaluation.execution import run_images
 
-REFUSED = (0.02, 0.05)
-NEIGHBOURS = 5
+REFUSED = (0.02, 0.03, 0.05)
+NEIGHBOURS = (1, 5)
 
 
 @dataclass(frozen=True)
@@ -30,59 +31,93 @@ class Compared:
         auc: of pictures of anything against validation images.
         found: share of these pictures refused, where the share `REFUSED` of the validation images
             is.
+        least: the class of which most are refused then, and the share of it that is not.
     """
 
     name: str
     auc: float
     found: tuple[float, ...]
+    least: tuple[tuple[str, float], ...]
 
 
 def compare(
-    bundle: Bundle, learnt: NDArray[np.float32], familiar: NDArray[np.float32],
-    known: NDArray[np.uint8], other: NDArray[np.uint8],
+    bundle: Bundle, learnt: NDArray[np.float32], learnt_labels: Sequence[str],
+    known: NDArray[np.uint8], known_labels: Sequence[str], other: NDArray[np.uint8],
 ) -> list[Compared]:  # fmt: skip
     """Compare the candidates.
 
     Args:
         bundle: whose preferred variant is asked.
-        learnt: features of training images.
-        familiar: what was learnt of them.
-        known: validation images, uint8 of shape (n, size, size, 3).
+        learnt, learnt_labels: features of training images, and their classes.
+        known, known_labels: validation images, uint8 of shape (n, size, size, 3), and their
+            classes.
         other: pictures of anything else, of shape (m, size, size, 3).
     """
-    from sklearn.metrics import roc_auc_score
-    from sklearn.neighbors import NearestNeighbors
-
     images = np.concatenate([known, other])
-    truth = np.arange(len(images)) >= len(known)
     variant = bundle.manifest.variants[0]
     answers = run_images(
         bundle.model(variant), variant.format, images, np.arange(len(images))
     ).astype(np.float64)
-    described = np.stack([describe(image) for image in images])
-    away = np.array([appearance.distance(one, familiar) for one in described])
-    nearest = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(_whitened(learnt, familiar))
+    entropy = -(answers * np.log(answers + 1e-12)).sum(axis=1)
     coarse = np.stack([_coarse(image) for image in images])
-    means = learn_familiar(coarse[: len(known)])  # in its favour: it has seen what it is asked
-    candidates = {
+    # In its favour: it has seen what it is asked.
+    means = learn_familiar(coarse[: len(known)], class_weights(known_labels))
+    scores = {
         "greatest probability": -answers.max(axis=1),
-        "entropy of the probabilities": -(answers * np.log(answers + 1e-12)).sum(axis=1),
-        "colours on a 4 x 4 grid, Mahalanobis": np.array(
-            [appearance.distance(one, means) for one in coarse]
+        "entropy of the probabilities": entropy,
+        "colours on a 4 x 4 grid, Mahalanobis": _away(coarse, means),
+        **_of_appearance(np.stack([describe(image) for image in images]), learnt, learnt_labels),
+    }
+    scores["the one used and entropy, sum of ranks"] = _ranks(scores[_USED]) + _ranks(entropy)
+    return [_judged(name, score, np.array(known_labels)) for name, score in scores.items()]
+
+
+_USED = "features of the picture, Mahalanobis, classes by the root of their share (used)"
+
+
+def _of_appearance(
+    described: NDArray[np.float32], learnt: NDArray[np.float32], labels: Sequence[str]
+) -> dict[str, NDArray[np.float64]]:
+    from sklearn.neighbors import NearestNeighbors
+
+    scores = {}
+    for name, power in (
+        ("features of the picture, Mahalanobis, every image alike", 0.0),
+        (_USED, CLASS_POWER),
+        ("features of the picture, Mahalanobis, every class alike", -1.0),
+    ):
+        scores[name] = _away(described, learn_familiar(learnt, class_weights(labels, power)))
+    familiar = learn_familiar(learnt, class_weights(labels))
+    for count in NEIGHBOURS:
+        nearest = NearestNeighbors(n_neighbors=count).fit(_whitened(learnt, familiar))
+        name = f"the same features, nearest training image no. {count} ({learnt.nbytes:,} bytes)"
+        scores[name] = nearest.kneighbors(_whitened(described, familiar))[0][:, -1]
+    return scores
+
+
+def _judged(name: str, score: NDArray[np.float64], labels: NDArray[np.str_]) -> Compared:
+    from sklearn.metrics import roc_auc_score
+
+    known, other = score[: len(labels)], score[len(labels) :]
+    limits = [float(np.quantile(known, 1 - share)) for share in REFUSED]
+    truth = np.arange(len(score)) >= len(labels)
+    return Compared(
+        name,
+        float(roc_auc_score(truth, score)),
+        tuple(float((other > limit).mean()) for limit in limits),
+        tuple(
+            min(
+                ((code, float((known[labels == code] <= limit).mean()))
+                 for code in sorted(set(labels.tolist()))),
+                key=lambda each: each[1],
+            )
+            for limit in limits
         ),
-        f"features of the picture, {NEIGHBOURS}th nearest of the training images":
-            nearest.kneighbors(_whitened(described, familiar))[0][:, -1],
-        "features of the picture, Mahalanobis (used)": away,
-        "the same and entropy, sum of ranks": _ranks(away) + _ranks(
-            -(answers * np.log(answers + 1e-12)).sum(axis=1)
-        ),
-    }  # fmt: skip
-    found = []
-    for name, score in candidates.items():
-        limits = np.quantile(score[~truth], [1 - share for share in REFUSED])
-        shares = tuple(float((score[truth] > limit).mean()) for limit in limits)
-        found.append(Compared(name, float(roc_auc_score(truth, score)), shares))
-    return found
+    )  # fmt: skip
+
+
+def _away(described: NDArray[np.float32], familiar: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.array([appearance.distance(one, familiar) for one in described])
 
 
 def _whitened(described: NDArray[np.float32], familiar: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -64,11 +64,13 @@ class Others:
     Attributes:
         tensors: uint8 of shape (n, size, size, 3).
         photographs: which photograph each was cut from.
+        whole: those that are the whole photograph.
         seen: those of `SEEN_SOURCES`.
     """
 
     tensors: NDArray[np.uint8]
     photographs: NDArray[np.str_]
+    whole: NDArray[np.bool_]
     seen: NDArray[np.bool_]
 
     @classmethod
@@ -76,8 +78,9 @@ class Others:
         """Read the files that `cut` wrote."""
         files = sorted(folder.glob("*.jpg"))
         photographs = np.array([file.stem.rpartition("_")[0] for file in files])
+        whole = np.array([file.stem.endswith("_w") for file in files])
         seen = np.array([name.partition("__")[0] in SEEN_SOURCES for name in photographs])
-        return cls(np.stack([load_input(file, rule) for file in files]), photographs, seen)
+        return cls(np.stack([load_input(file, rule) for file in files]), photographs, whole, seen)
 
 
 def read_list(file: Path = LIST) -> list[Photograph]:

@@ -3,10 +3,10 @@
     python -m convert.checks.study --data HAM --bundle BUNDLE --others PHOTOGRAPHS --out docs
 
 HAM is a data set with a train, val and test part in one resolution; BUNDLE is a bundle trained on
-its training part, whose probabilities are compared with features of the picture; PHOTOGRAPHS holds
-pictures of anything but skin, called ``<source>__<photograph>_<crop>.jpg``. Thresholds are fitted
-on the validation part, methods are compared on validation and on half of the sources; the test part
-and the other sources are looked at once, for what is written. No patient's picture is in it.
+its training part, whose probabilities are compared with features of the picture; PHOTOGRAPHS is
+what `convert.checks.photographs` cut. Thresholds are fitted on the validation part, methods are
+compared on validation and on the seen sources; the test part and the unseen sources are looked at
+for what is written only. No patient's picture is in it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from convert.calibration import calibration_rows
 from convert.checks import methods, page
 from convert.checks.damage import DAMAGES
 from convert.checks.fitting import MOST_LEARNT, damaged_figures, describe, fit_checks
+from convert.checks.photographs import Others
 from edge_runtime import appearance, quality
 from edge_runtime.bundle import Bundle
 from edge_runtime.checks import Inspector
@@ -31,8 +32,6 @@ from train.data.tensors import digest_files, load_tensors
 from train.run import SplitRow
 
 SEED = 0
-MOST_COMPARED = 200
-"""Validation images on which methods are compared."""
 MOST_SPOILT = 100
 """Test images that are damaged, at every severity."""
 
@@ -58,14 +57,18 @@ def main(words: Sequence[str] | None = None) -> None:
     assert fitted is not None
     familiar = appearance.read_familiar(fitted.familiar, fitted.checks.familiar.file)
     inspector = Inspector(fitted.checks, familiar)
-    others = page.Others.read(arguments.others, rule)
+    others = Others.read(arguments.others, rule)
 
     rng = np.random.default_rng(SEED)
-    held = np.array([index for index, row in enumerate(rows) if row.split == "val"])
-    compared = rng.permutation(held)[:MOST_COMPARED]
-    learnt = np.stack([describe(tensors[i]) for i in calibration_rows(rows, MOST_LEARNT, SEED)])
+    held = [index for index, row in enumerate(rows) if row.split == "val"]
+    learnt = calibration_rows(rows, MOST_LEARNT, SEED)
     table = methods.compare(
-        bundle, learnt, familiar, tensors[np.sort(compared)], others.tensors[others.seen]
+        bundle,
+        np.stack([describe(tensors[index]) for index in learnt]),
+        [rows[index].label for index in learnt],
+        tensors[held],
+        [rows[index].label for index in held],
+        others.tensors[others.seen],
     )
     tested = np.array([index for index, row in enumerate(rows) if row.split == "test"])
     outcome = page.outcome(inspector, tensors, tested)

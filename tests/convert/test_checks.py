@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from convert.checks.damage import DAMAGES
-from convert.checks.fitting import MOST_REFUSED, fit_limit, learn_familiar
+from convert.checks.fitting import MOST_REFUSED, class_weights, fit_limit, learn_familiar
 from edge_runtime.appearance import distance
 from edge_runtime.bundle import Bundle
 from edge_runtime.quality import READINGS, Figures
@@ -45,10 +46,24 @@ def test_distance_of_the_images_that_were_learnt_is_about_one():
     mixed = rng.normal(size=(500, 8)) @ rng.normal(size=(8, 8)) * 5 + 3
     described = mixed.astype(np.float32)
     described[:, 7] = 2.0  # a feature that never varies
-    familiar = learn_familiar(described)
+    familiar = learn_familiar(described, np.ones(500))
     away = [distance(one, familiar) for one in described]
     assert 0.75 < np.sqrt(np.mean(np.square(away))) <= 1
     assert distance(described[0] + 100, familiar) > 5
+
+
+def test_rare_class_is_more_familiar_than_its_share_would_have_it():
+    rng = np.random.default_rng(0)
+    labels = ["nv"] * 480 + ["vasc"] * 20
+    described = rng.normal(size=(500, 4)).astype(np.float32)
+    described[480:] += (6, 0, 0, 0)
+
+    def farness(weights: NDArray[np.float64]) -> float:
+        familiar = learn_familiar(described, weights)
+        return float(np.mean([distance(one, familiar) for one in described[480:]]))
+
+    assert farness(class_weights(labels)) < 0.8 * farness(np.ones(500))
+    assert class_weights(labels)[-1] == pytest.approx(np.sqrt(500 / 20))
 
 
 @pytest.mark.parametrize("flaw", list(READINGS))
