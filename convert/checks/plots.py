@@ -43,13 +43,19 @@ def plot_quality(
         checks: whose limits are marked.
         good, curves: figures of good images, and of the same damaged, by flaw and severity.
     """
+    from sklearn.metrics import roc_curve
+
     figure, axes = _subplots(2, 4, figsize=(13, 6.4), sharex=True, sharey=True)
     for axis, (flaw, damage) in zip(axes.flat, DAMAGES.items(), strict=False):
         fine = values_of(good, flaw)
         for severity in range(5 if flaw == "absent" else 1, 6):
             spoilt = values_of(curves[flaw][severity - 1], flaw)
-            found = [float((spoilt > limit).mean()) for limit in np.quantile(fine, 1 - _ALARMS)]
-            axis.plot(_ALARMS, found, label=f"{damage.values[severity - 1]:g}")
+            truth = np.r_[np.zeros(len(fine)), np.ones(len(spoilt))]
+            alarms, found, _ = roc_curve(truth, np.r_[fine, spoilt])
+            axis.plot(
+                _ALARMS, np.interp(_ALARMS, alarms, found),
+                label=f"{damage.values[severity - 1]:g}",
+            )  # fmt: skip
         limit = checks.limits[flaw]
         spoilt = values_of(curves[flaw][damage.fitted - 1], flaw)
         dot = [share_over(values, flaw, limit.threshold) for values in (fine, spoilt)]
