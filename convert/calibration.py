@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import LeakError
 from train.run import SplitRow
 
-DEFAULT_IMAGES = 150
+DEFAULT_IMAGES = 100
 
 
 def calibration_rows(rows: Sequence[SplitRow], count: int, seed: int) -> NDArray[np.int64]:

@@ -32,6 +32,9 @@ from train.progress import bar
 SIZES = {"600 pixels": GENERATED_SIZE, "12 megapixels": (4000, 3000)}
 """Width and height: an image of HAM10000, and a photograph of a telephone."""
 
+WAYS = {"runtime, no checks": False, "runtime": True}
+"""Whether photographs are checked, by the name of the way."""
+
 IMAGES = 4
 NOISE = 3.0
 """Standard deviation of a sensor's noise, in grey levels."""
@@ -173,8 +176,10 @@ def _overhead(bundle: Bundle, variant: str, files: list[str], rounds: int) -> Ov
         bare = BareLoop(
             str(bundle.folder / entry.file), usable_cores(), rule.size, rule.jpeg_draft
         )  # fmt: skip
-        ours = Classifier.open(bundle, variant)
-    ways: dict[str, Callable[[str], object]] = {"runtime": ours.classify}
+        ways: dict[str, Callable[[str], object]] = {
+            name: Classifier.open(bundle, variant, checks=checks).classify
+            for name, checks in WAYS.items()
+        }
     with bar("beside a bare loop", rounds, "round") as progress:
         return Overhead(*compare(bare.answer, ways, files, rounds, progress))
 

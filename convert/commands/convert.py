@@ -12,6 +12,7 @@ SUMMARY = "Convert a run into TFLite and ONNX variants; a bundle gets those that
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Define the verb's arguments."""
+    from convert.calibration import DEFAULT_IMAGES
     from convert.variants import DEFAULT_VARIANTS, VARIANTS
 
     parser.add_argument("run", metavar="RUN", help="folder that `dermedge train` wrote")
@@ -36,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="look for no repair where a variant does not pass")  # fmt: skip
     parser.add_argument("--no-pictures", action="store_true",
                         help="no photographs in the bundle's report")  # fmt: skip
-    parser.add_argument("--calibration-images", type=_at_least(1), default=300, metavar="N",
-                        help="training images that the quantizer sees (default: 300)")  # fmt: skip
+    parser.add_argument("--calibration-images", type=_at_least(1), default=DEFAULT_IMAGES,
+                        metavar="N", help="training images that the quantizer sees (default: "
+                        "%(default)s)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the variants as JSON")
 
 

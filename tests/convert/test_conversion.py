@@ -324,7 +324,7 @@ def test_validation_without_melanoma_cannot_judge(
     run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = tuple(
-        replace(row, split="train") if (row.label, row.split) == ("mel", "val") else row
+        replace(row, label="nv") if (row.label, row.split) == ("mel", "val") else row
         for row in run_folder.rows()
     )
     monkeypatch.setattr(RunFolder, "rows", lambda run: rows)

@@ -336,6 +336,9 @@ def test_bundle_is_evaluated_on_all_images_and_on_the_answered_ones(
     assert "all images" in table
     assert "refused of melanoma" in table
     assert printed["answered"]["images"] == part.images
-    assert evaluate_subject(
-        replace(subject, inspector=None), images_of_run(run_folder, "test"), QUICK
-    ).answered is None
+    assert (
+        evaluate_subject(
+            replace(subject, inspector=None), images_of_run(run_folder, "test"), QUICK
+        ).answered
+        is None
+    )
