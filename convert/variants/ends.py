@@ -11,11 +11,13 @@ moves a probability by up to 0.02.
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.metadata.flatbuffer import parse_model
+from convert.metadata.flatbuffer import model_bytes, parse_model
 
 _OPERATOR = schema.BuiltinOperator
 _WEIGHTED = (_OPERATOR.FULLY_CONNECTED,)
@@ -60,8 +62,7 @@ def tflite_head(model: bytes) -> list[str]:
     found: list[str] = []
     weighted = False
     while (made := makers.get(int(made.inputs[0]))) is not None:
-        code = parsed.operatorCodes[made.opcodeIndex]
-        kind = max(code.builtinCode, code.deprecatedBuiltinCode)
+        kind = _kind(parsed, made)
         if kind not in (*_WEIGHTED, *_POOLING, *_SHAPING) or (weighted and kind in _WEIGHTED):
             break
         weighted = weighted or kind in _WEIGHTED
@@ -69,6 +70,55 @@ def tflite_head(model: bytes) -> list[str]:
         if kind in _POOLING:
             break
     return found
+
+
+def takes_floats(model: bytes) -> bool:
+    """Whether the first layer of a quantized TFLite file takes floats, not 8-bit integers.
+
+    One that takes integers begins with QUANTIZE, which TensorFlow makes into an input of bytes.
+    """
+    parsed = parse_model(model)
+    graph = parsed.subgraphs[0]
+    (source,) = graph.inputs
+    takers = [made for made in graph.operators if source in made.inputs]
+    kinds = {_kind(parsed, made) for made in takers}
+    return kinds != {_OPERATOR.QUANTIZE}
+
+
+def fed_bytes(model: bytes, scale: float, zero_point: int) -> bytes:
+    """A TFLite file of which the float input is computed from bytes.
+
+    Args:
+        model: the file, with one float input.
+        scale, zero_point: a byte q stands for ``(q - zero_point) * scale``.
+    """
+    parsed = parse_model(model)
+    graph = parsed.subgraphs[0]
+    (source,) = graph.inputs
+    known = schema.QuantizationParametersT()
+    known.scale, known.zeroPoint = np.array([scale], np.float32), np.array([zero_point], np.int64)
+    pixels = copy.copy(graph.tensors[source])
+    pixels.type, pixels.quantization = schema.TensorType.UINT8, known
+    pixels.name = b"image_bytes"
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = _OPERATOR.DEQUANTIZE
+    code.version = 1
+    made = schema.OperatorT()
+    made.opcodeIndex = len(parsed.operatorCodes)
+    made.inputs, made.outputs = [len(graph.tensors)], [source]
+    graph.tensors.append(pixels)
+    graph.operators.insert(0, made)
+    graph.inputs = [len(graph.tensors) - 1]
+    parsed.operatorCodes.append(code)
+    for signature in parsed.signatureDefs or ():
+        for entry in signature.inputs:
+            entry.tensorIndex = graph.inputs[0]
+    return model_bytes(parsed)
+
+
+def _kind(model: Any, made: Any) -> int:
+    code = model.operatorCodes[made.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def onnx_ends(model: Any) -> list[str]:

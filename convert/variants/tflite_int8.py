@@ -71,6 +71,11 @@ class Int8Quantizer:
                 denylisted_ops=_FLOAT_OPERATORS,
                 denylisted_nodes=[*self._head, *float_tensors],
             )
+            if ends.takes_floats(quantized):  # the first layer is one of those left in float
+                scale, offset = (1.0, 0.0) if self._layer is None else (
+                    self._layer.scale, self._layer.offset
+                )  # fmt: skip
+                return ends.fed_bytes(quantized, scale, round(-offset / scale))
             return bytes(modify_model_io_type(quantized, tf.uint8, tf.float32))
 
     def layer_errors(self) -> tuple[LayerError, ...]:

@@ -90,3 +90,20 @@ def test_quantized_file_answers_as_the_network_whatever_its_normalisation(
     expected = given.model.predict(pictures.astype(np.float32), verbose=0)
     np.testing.assert_allclose(answers, expected, atol=0.01)
     assert np.ptp(expected[:, 0]) > 1e-3
+
+
+def test_file_whose_first_layer_is_in_float_still_takes_bytes(tmp_path: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    from train.evaluation.execution import run_images
+
+    keras.utils.set_random_seed(0)
+    given = exported(network(*usual_head()), tmp_path)
+    made = VARIANTS["tflite_int8"].convert(given)
+    (first,) = [one for one in made.layer_errors() if "conv" in one.layer]
+    content = made.model([first.tensor])
+    (source,) = Interpreter(model_content=content).get_input_details()
+    assert source["dtype"] == np.uint8
+    answers = run_images(content, "tflite", given.calibration, np.arange(8))
+    expected = given.model.predict(given.calibration.astype(np.float32), verbose=0)
+    np.testing.assert_allclose(answers, expected, atol=2e-3)
