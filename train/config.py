@@ -85,8 +85,8 @@ class TrainConfig:
         frozen_epochs: epochs in which only the head learns, on cached features of the backbone as
             it comes, before the whole network does; 0 for none.
         frozen_stride: layers of the backbone whose maps are at most so many times smaller than the
-            image stay as they came; 0 trains them all. Those maps are the largest: with 4, a step
-            of EfficientNet-Lite0 takes two thirds of the time (docs/training_speed.md).
+            image stay as they came; 0 trains them all. Those maps are the largest, so a step
+            takes much less time (docs/training_speed.md).
         epochs: how many times the whole network sees every training image.
         batch_size: images a step.
         learning_rate: peak of the schedule (linear warm-up, then a cosine down to zero).
