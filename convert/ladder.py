@@ -24,7 +24,7 @@ from convert.variants import Converted, Exported, LayerError, VariantKind
 from train import progress
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
-"""Shares of the layers that stay in float, one try after the other."""
+"""Shares of the layers that stay in float, rounded down, one try after the other."""
 
 
 def climbed(kind: VariantKind, exported: Exported, bench: Bench) -> Outcome:
@@ -77,7 +77,7 @@ def _repairs(
 
 
 def _counts(layers: int) -> list[int]:
-    return sorted({math.ceil(share * layers) for share in SHARES})
+    return sorted({max(1, math.floor(share * layers)) for share in SHARES})
 
 
 def _explained(taken: Trial, plain: Trial, layers: int) -> Trial:
