@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 
@@ -38,3 +39,26 @@ class Page(HTMLParser):
     @property
     def photographs(self) -> list[dict[str, str]]:
         return [found for found in self.all("img") if found["src"].startswith("data:image/jpeg")]
+
+
+def check_self_contained(text: str) -> None:
+    """The page asks no network and runs no script, and every reference in it is to a part of it."""
+    page = Page(text)
+    assert not {tag for tag, _ in page.tags} & {
+        "script", "link", "iframe", "object", "embed", "base", "form", "foreignobject",
+    }  # fmt: skip
+    for tag, attributes in page.tags:
+        for name, value in attributes.items():
+            assert not name.startswith("on"), (tag, name)
+            assert not re.match(r"\s*(https?:|//|javascript:)", value), (tag, name, value)
+            if name == "src":
+                assert value.startswith("data:image/jpeg;base64,")
+            if name in ("href", "xlink:href"):
+                assert value.startswith("#")
+    assert all(target.startswith("#") for target in re.findall(r"url\(([^)]*)", text))
+    for asking in ("@import", "http:", "https:"):
+        assert asking not in text
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = {a[name][1:] for _, a in page.tags for name in ("href", "xlink:href") if name in a}
+    assert links | set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
