@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,12 @@ from convert.evidence import Held, Images, images_of_run
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
 from convert.ladder import climbed, fallback_of
+from convert.making import making
 from convert.outcome import Conversion, Material, Options, Outcome
 from convert.packing import pack
+from convert.timing import timed
 from convert.trial import JUDGED_ON, REPORTED_ON, Bench
-from convert.variants import VARIANTS, Exported
+from convert.variants import VARIANTS, Exported, Quantizer, VariantKind
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import (
     ConversionError,
@@ -66,7 +69,9 @@ def convert(
     bench = _bench(run, images, model, options)
     with tempfile.TemporaryDirectory(prefix="dermedge-") as scratch:
         exported = _export(run, model, images.tensors[calibration], Path(scratch))
-        outcomes = _outcomes(exported, bench)
+        with making(exported, run, options.variants, bench.executions) as make:
+            outcomes = _outcomes(make, bench)
+    outcomes = timed(outcomes, bench.golden[0])
     if not any(outcome.kept for outcome in outcomes):
         return Conversion(outcomes, None)
     material = Material(outcomes, bench.held, images, tuple(calibration.tolist()))
@@ -80,14 +85,14 @@ def convert(
     return Conversion(outcomes, out)
 
 
-def _outcomes(exported: Exported, bench: Bench) -> tuple[Outcome, ...]:
+def _outcomes(make: Callable[[VariantKind], Quantizer], bench: Bench) -> tuple[Outcome, ...]:
     """Every variant that was asked for, and the fallbacks of those that did not pass."""
     outcomes: list[Outcome] = []
     queue = [(kind, "") for kind in bench.options.variants]
     while queue:
         kind, because = queue.pop(0)
         try:
-            outcome = climbed(kind, exported, bench)
+            outcome = climbed(kind, make(kind), bench)
         except (VariantUnsupportedError, ModelMismatchError) as error:
             outcome = Outcome(kind, None, reason=str(error))
         outcomes.append(replace(outcome, because=because))

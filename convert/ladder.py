@@ -20,15 +20,20 @@ from dataclasses import replace
 
 from convert.outcome import Outcome
 from convert.trial import Bench, Trial, outcome_of, tried
-from convert.variants import Converted, Exported, LayerError, VariantKind
+from convert.variants import LayerError, Quantizer, VariantKind
 from train import progress
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
 """Shares of the layers that stay in float, rounded down, one try after the other."""
 
 
-def climbed(kind: VariantKind, exported: Exported, bench: Bench) -> Outcome:
-    """Make a variant, and repair it where it does not pass.
+def climbed(kind: VariantKind, converted: Quantizer, bench: Bench) -> Outcome:
+    """Try a variant, and repair it where it does not pass.
+
+    Args:
+        kind: the variant.
+        converted: the model in its form.
+        bench: what it is tried on.
 
     Returns:
         the outcome of the first try that passes. Where none does, that of the plain form: a repair
@@ -38,7 +43,6 @@ def climbed(kind: VariantKind, exported: Exported, bench: Bench) -> Outcome:
         VariantUnsupportedError: the format cannot hold the model.
         ModelMismatchError: the device's interpreter cannot load the file, or answers no numbers.
     """
-    converted = kind.convert(exported)
     plain = tried(kind, converted.model(), bench)
     errors = converted.layer_errors()
     trials = [plain]
@@ -68,7 +72,7 @@ def fallback_of(outcome: Outcome, bench: Bench) -> str | None:
 
 
 def _repairs(
-    kind: VariantKind, converted: Converted, errors: Sequence[LayerError], bench: Bench
+    kind: VariantKind, converted: Quantizer, errors: Sequence[LayerError], bench: Bench
 ) -> Iterator[Trial]:
     for count in _counts(len(errors)):
         worst = errors[:count]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,17 +53,17 @@ class Rung:
 
     Attributes:
         float_layers: as `LayerError.layer`; none in the first try.
-        bytes: of the file.
-        median_ms: of one inference on one thread of this machine.
+        model: content of the file.
         verdict, reason, difference: of the gate.
+        median_ms: of one inference on one thread of this machine; NaN until it is measured.
     """
 
     float_layers: tuple[str, ...]
-    bytes: int
-    median_ms: float
+    model: bytes = field(repr=False)
     verdict: Verdict
     reason: str
     difference: Mapping[str, Metric]
+    median_ms: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,8 @@ class Outcome:
         entry: its line in the manifest; None where the format cannot hold the model.
         model: content of its file, empty where there is none.
         reason: why there is no entry.
-        median_ms: of one inference on one thread of this machine.
+        median_ms: of one inference on one thread of this machine; NaN where it was not executed,
+            and until it is measured.
         kept: whether it is in the bundle.
         answers: what it answered on the held-out images, by split; empty where it was not executed.
         rungs: every try, the plain form first; empty where it was not executed.
@@ -87,7 +89,7 @@ class Outcome:
     entry: Variant | None
     model: bytes = b""
     reason: str = ""
-    median_ms: float = 0.0
+    median_ms: float = math.nan
     kept: bool = False
     answers: Mapping[str, Predictions] = field(default_factory=dict)
     rungs: tuple[Rung, ...] = ()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from convert.variants import VariantKind
 from edge_runtime._files import sha256
 from edge_runtime.manifest import Metric, OperatingPoint, Variant, Verdict
 from train import progress
-from train.evaluation.execution import median_ms, open_model, run_images
+from train.evaluation.execution import open_model, run_images
 from train.metrics import Predictions, evaluate, operating_points
 from train.run import RunFolder
 
@@ -57,6 +56,11 @@ class Bench:
     options: Options
 
     @property
+    def executions(self) -> int:
+        """How many images a variant that passes answers."""
+        return sum(len(part.rows) for part in self.held.values())
+
+    @property
     def threshold(self) -> float:
         """The Keras model's operating point for the first target."""
         target = self.held[JUDGED_ON].reference.targets[0]
@@ -84,14 +88,12 @@ class Trial:
         model: content of the file, with its metadata.
         answers: on the validation images; None where nothing here can execute the format.
         judgement: of the gate.
-        median_ms: of one inference on one thread; NaN where it was not executed.
         float_layers: layers that stayed in float.
     """
 
     model: bytes
     answers: Predictions | None
     judgement: Judgement
-    median_ms: float
     float_layers: tuple[str, ...] = ()
 
     @property
@@ -104,8 +106,7 @@ class Trial:
         """The trial as a line of the report."""
         return Rung(
             float_layers=self.float_layers,
-            bytes=len(self.model),
-            median_ms=self.median_ms,
+            model=self.model,
             verdict=self.verdict,
             reason=self.judgement.reason,
             difference=self.judgement.difference,
@@ -129,10 +130,9 @@ def tried(
     model = describe(content, kind.format, facts_of(bench.run, kind, bench.options))
     if not kind.executable:
         unknown = Judgement("cannot judge", UNEXECUTED.format(format=kind.format), {})
-        return Trial(model, None, unknown, math.nan, float_layers)
+        return Trial(model, None, unknown, float_layers)
     answers = _answers(kind, model, bench, JUDGED_ON)
-    speed = median_ms(model, kind.format, bench.golden[0])
-    return Trial(model, answers, bench.judge(JUDGED_ON, answers), speed, float_layers)
+    return Trial(model, answers, bench.judge(JUDGED_ON, answers), float_layers)
 
 
 def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
@@ -180,10 +180,7 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
         reason=trial.judgement.reason,
         float_layers=trial.float_layers,
     )
-    return Outcome(
-        kind, entry, trial.model, median_ms=trial.median_ms, kept=_kept(trial.verdict, options),
-        answers=answers,
-    )  # fmt: skip
+    return Outcome(kind, entry, trial.model, kept=_kept(trial.verdict, options), answers=answers)
 
 
 def _answers(kind: VariantKind, model: bytes, bench: Bench, split: str) -> Predictions:

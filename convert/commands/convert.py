@@ -6,6 +6,10 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from convert.outcome import Rung
 
 SUMMARY = "Convert a run into TFLite and ONNX variants; a bundle gets those that pass the gate."
 
@@ -74,7 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
     from convert.table import variant_json, variant_table
     from convert.trial import JUDGED_ON
     from convert.variants import chosen
-    from edge_runtime._strict import to_json
     from train.run import RunFolder
 
     options = Options(
@@ -107,7 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
                     **variant_json(one.entry, JUDGED_ON),
                     "in_bundle": one.kept,
                     "float_layers": one.entry.float_layers,
-                    "tries": [to_json(rung) for rung in one.rungs],
+                    "tries": [_rung_json(rung) for rung in one.rungs],
                 }
                 for one in judged
                 if one.entry is not None
@@ -121,3 +124,16 @@ def run(arguments: argparse.Namespace) -> int:
         print(variant_table(entries, JUDGED_ON, target, speeds))
         print(f"bundle: {bundle or 'none, as no variant passed'}")
     return 0 if all(entry.verdict == "pass" for entry in entries) and not left_out else 1
+
+
+def _rung_json(rung: Rung) -> dict[str, Any]:
+    from edge_runtime._strict import to_json
+
+    return {
+        "float_layers": list(rung.float_layers),
+        "bytes": len(rung.model),
+        "median_ms": rung.median_ms,
+        "verdict": rung.verdict,
+        "reason": rung.reason,
+        "difference": to_json(rung.difference),
+    }

@@ -110,7 +110,7 @@ def _tries(conversion: Conversion) -> Iterator[str]:
         for rung in outcome.rungs:
             agreement = rung.difference["agreement"].value
             yield (
-                f"| `{outcome.kind.name}` | {len(rung.float_layers)} | {rung.bytes:,} | "
+                f"| `{outcome.kind.name}` | {len(rung.float_layers)} | {len(rung.model):,} | "
                 f"{_shown(rung.difference['melanoma_auc'])} | "
                 f"{agreement:.1%} | {rung.verdict} |"
             )

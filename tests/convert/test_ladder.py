@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import pytest
 
 import train.architectures as train_architectures
 from convert.conversion import convert
+from convert.making import making
 from convert.outcome import Conversion, Options, Outcome
-from convert.variants import chosen
+from convert.variants import Exported, chosen
 from edge_runtime import Classifier
 from edge_runtime.bundle import Bundle
+from edge_runtime.errors import ConversionError
 from tests.convert.hard_swish import ARCHITECTURE, LINEAR, with_unequal_channels
 from tests.convert.rescaled import rescaled_run
 from train.data.table import read_data
@@ -64,7 +67,36 @@ def test_layers_that_cause_the_loss_stay_in_float(repaired: Conversion) -> None:
     assert any(culprit in named for culprit in CULPRITS), named
     assert len(outcome.entry.float_layers) < len(outcome.layer_errors) / 2
     (plain, *_), last = outcome.rungs, outcome.rungs[-1]
-    assert last.bytes < 1.5 * plain.bytes  # most of the weights are still in 8 bits
+    assert len(last.model) < 1.5 * len(plain.model)  # most of the weights are still in 8 bits
+
+
+def test_repair_is_the_same_when_a_process_of_its_own_makes_the_files(
+    broken: RunFolder, repaired: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convert.making._WORTH_A_PROCESS", 0)
+    both = replace(INT8, variants=chosen("tflite_f32,tflite_int8"))
+    _, outcome = convert(broken, tmp_path / "bundle", both).outcomes
+    assert [rung.float_layers for rung in outcome.rungs] == [
+        rung.float_layers for rung in only(repaired).rungs
+    ]
+    assert outcome.model == only(repaired).model
+    assert outcome.layer_errors == only(repaired).layer_errors
+
+
+def test_every_try_is_timed(repaired: Conversion) -> None:
+    outcome = only(repaired)
+    assert all(rung.median_ms > 0 for rung in outcome.rungs)
+    assert outcome.median_ms == outcome.rungs[-1].median_ms
+
+
+def test_process_that_was_killed_is_said(run_folder: RunFolder, tmp_path: Path) -> None:
+    exported = Exported(None, tmp_path, 32, np.zeros((1, 32, 32, 3), np.uint8), ("mel", "nv"))
+    kinds = chosen("tflite_f32,tflite_int8")
+    with making(exported, run_folder, kinds, 10_000) as make:
+        (process,) = multiprocessing.active_children()
+        process.kill()
+        with pytest.raises(ConversionError, match="ended from outside"):
+            make(kinds[0])
 
 
 def test_reason_names_what_the_plain_form_lost(repaired: Conversion) -> None:

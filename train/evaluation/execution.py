@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -65,12 +65,18 @@ def run_images(
     return probabilities
 
 
-def median_ms(model: bytes, model_format: str, tensor: NDArray[np.uint8]) -> float:
-    """Median milliseconds of one inference on one thread, for comparing variants in one table."""
-    backend = open_model(model, model_format)
-    seconds = []
-    for _ in range(_TIMED_RUNS):
-        started = time.perf_counter()
-        backend.run(tensor)
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds)) * 1000
+def median_ms(models: Sequence[tuple[bytes, str]], tensor: NDArray[np.uint8]) -> list[float]:
+    """Median milliseconds of one inference on one thread, the models taking turns.
+
+    Args:
+        models: content and format of every model file.
+        tensor: an input.
+    """
+    interpreters = [open_model(model, model_format) for model, model_format in models]
+    seconds = np.empty((_TIMED_RUNS, len(models)))
+    for turn in seconds:
+        for at, interpreter in enumerate(interpreters):
+            started = time.perf_counter()
+            interpreter.run(tensor)
+            turn[at] = time.perf_counter() - started
+    return [float(one) * 1000 for one in np.median(seconds, axis=0)]

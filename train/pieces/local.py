@@ -79,7 +79,7 @@ def _work(
 ) -> None:
     """The life of a worker process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, which ends this one
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     if beside:
         sys.stderr = _Named(sys.stderr, piece.name)
     answer = attempt(function, piece, threads)
@@ -89,7 +89,7 @@ def _work(
         sender.send(Answer(bug=RuntimeError(repr(error)), trace=answer.trace))
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Leave when the parent is gone: nobody waits for the answer, and a new call may redo it."""
     parent = multiprocessing.parent_process()
     if parent is not None:

@@ -46,7 +46,8 @@ def material(run_folder: RunFolder, held: dict[str, Held], generated: Path) -> M
     assert repaired.entry is not None
     layers = tuple(error.layer for error in LAYERS[:2])
     first = replace(
-        repaired.rungs[0], bytes=49_003, verdict="fail", reason="AUC loss 0.0340 the first time",
+        repaired.rungs[0], model=bytes(49_003), verdict="fail",
+        reason="AUC loss 0.0340 the first time",
         difference={"melanoma_auc": Metric(0.034, 0.02, 0.048)},
     )  # fmt: skip
     second = replace(repaired.rungs[0], float_layers=layers)

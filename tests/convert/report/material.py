@@ -76,7 +76,7 @@ def outcome(
         difference={split: judgement.difference for split, judgement in judged.items()},
         verdict=judged["val"].verdict, reason=judged["val"].reason,
     )  # fmt: skip
-    rung = Rung((), size, speed, entry.verdict, entry.reason, judged["val"].difference)
+    rung = Rung((), bytes(size), entry.verdict, entry.reason, judged["val"].difference, speed)
     passed = entry.verdict == "pass"
     return Outcome(
         kind, entry, name.encode(), median_ms=speed, kept=passed if kept is None else kept,

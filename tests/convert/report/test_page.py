@@ -100,7 +100,7 @@ def test_every_try_is_in_the_report_with_its_figures_and_its_reason(
 ) -> None:
     words = section(text, "ladder")
     for rung in material.outcomes[1].rungs:
-        assert f"{rung.bytes:,}" in words
+        assert f"{len(rung.model):,}" in words
         assert rung.reason in words
     assert "0.0340 0.0200 to 0.0480" in words
     rows = [Page(row).text for row in re.findall(r"<tr.*?</tr>", source(text, "ladder"), re.DOTALL)]
