@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -40,6 +38,8 @@ def new_folder(path: Path) -> Iterator[Path]:
 
     When the block fails, the folder is removed and an earlier ``path`` is left as it was.
     """
+    import shutil
+
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = _beside(path)
     beside.mkdir()
@@ -60,4 +60,6 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
+    import secrets  # devices only read: starting there does not wait for it
+
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")

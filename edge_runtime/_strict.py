@@ -33,7 +33,8 @@ def from_json(record: type[Record], value: object, where: str = "") -> Record:
     Raises:
         RecordError: a key is missing or unknown, or a value is of the wrong kind.
     """
-    built: Record = _convert(record, value, where or record.__name__)
+    kind: Any = record  # mypy: a type is not Hashable
+    built: Record = _reader(kind)(value, where or record.__name__)
     return built
 
 
@@ -76,55 +77,84 @@ def plain(text: str) -> str:
     return text if len(text) <= _LONGEST_PLAIN and text.isprintable() else shown(text)
 
 
-def _convert(kind: Any, value: object, where: str) -> Any:
+_Reader = Callable[[object, str], Any]
+
+
+@functools.cache  # a manifest has hundreds of values, and a dozen kinds of them
+def _reader(kind: Any) -> _Reader:
+    """What reads a value of a kind: ``(value, where) -> converted value``."""
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
-        return _record(kind, value, where)
+        return _record_reader(kind)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, types.UnionType):
-        if value is None and type(None) in arguments:
-            return None
         (inner,) = (argument for argument in arguments if argument is not type(None))
-        return _convert(inner, value, where)
+        return _optional_reader(_reader(inner))
     if origin is Literal:
-        if value not in arguments:
-            choices = ", ".join(repr(choice) for choice in arguments)
-            raise RecordError(f"{where} is {shown(value)}, expected one of {choices}")
-        return value
+        return _choice_reader(arguments)
     if origin is tuple:
-        items = _expect(list, value, where)
-        return tuple(_convert(arguments[0], item, f"{where}[{i}]") for i, item in enumerate(items))
+        return _list_reader(_reader(arguments[0]))
     if origin in (dict, Mapping):
+        return _mapping_reader(_reader(arguments[1]))
+    return _SCALARS[kind]
+
+
+def _optional_reader(inner: _Reader) -> _Reader:
+    return lambda value, where: None if value is None else inner(value, where)
+
+
+def _choice_reader(choices: tuple[object, ...]) -> _Reader:
+    def read(value: object, where: str) -> object:
+        if value not in choices:
+            listed = ", ".join(repr(choice) for choice in choices)
+            raise RecordError(f"{where} is {shown(value)}, expected one of {listed}")
+        return value
+
+    return read
+
+
+def _list_reader(item: _Reader) -> _Reader:
+    def read(value: object, where: str) -> tuple[Any, ...]:
+        items = _expect(list, value, where)
+        return tuple([item(one, f"{where}[{i}]") for i, one in enumerate(items)])
+
+    return read
+
+
+def _mapping_reader(item: _Reader) -> _Reader:
+    def read(value: object, where: str) -> dict[str, Any]:
         entries = _expect(dict, value, where)
         return {
-            _text(key, f"a key of {where}"): _convert(arguments[1], item, f"{where}.{plain(key)}")
-            for key, item in entries.items()
+            _text(key, f"a key of {where}"): item(one, f"{where}.{plain(key)}")
+            for key, one in entries.items()
         }
-    return _SCALARS[kind](value, where)
+
+    return read
 
 
-def _record(kind: type[Any], value: object, where: str) -> Any:
-    entries = _expect(dict, value, where)
-    hints = _hints(kind)  # type: ignore[arg-type]  # mypy: a type is not Hashable
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    unknown = sorted(set(entries) - set(fields))
-    if unknown:
-        raise RecordError(f"{where} has an unknown key {shown(unknown[0])}")
-    arguments = {}
-    for name, field in fields.items():
-        if name in entries:
-            arguments[name] = _convert(hints[name], entries[name], f"{where}.{name}")
-        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise RecordError(f"{where} lacks the key {name!r}")
-    try:
-        return kind(**arguments)
-    except RecordError as error:
-        raise RecordError(f"{where}: {error}") from None
+def _record_reader(kind: type[Any]) -> _Reader:
+    hints = get_type_hints(kind)
+    readers = {field.name: _reader(hints[field.name]) for field in dataclasses.fields(kind)}
+    required = [
+        field.name
+        for field in dataclasses.fields(kind)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    ]
 
+    def read(value: object, where: str) -> Any:
+        entries = _expect(dict, value, where)
+        if not entries.keys() <= readers.keys():
+            unknown = min(entries.keys() - readers.keys())
+            raise RecordError(f"{where} has an unknown key {shown(unknown)}")
+        for name in required:
+            if name not in entries:
+                raise RecordError(f"{where} lacks the key {name!r}")
+        arguments = {name: readers[name](one, f"{where}.{name}") for name, one in entries.items()}
+        try:
+            return kind(**arguments)
+        except RecordError as error:
+            raise RecordError(f"{where}: {error}") from None
 
-@functools.cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    """The types of a record's fields; to find them takes longer than to read a manifest."""
-    return get_type_hints(kind)
+    return read
 
 
 def _expect(kind: type[Any], value: object, where: str) -> Any:

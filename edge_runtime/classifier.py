@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +36,8 @@ from edge_runtime.selection import choose_variant
 from edge_runtime.source import decode_source, file_of
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from numpy.typing import NDArray
 
     from edge_runtime.signature import PublicKey
@@ -130,6 +131,8 @@ class Classifier:
         Memory does not grow with the number of images: a few are under way at a time. Each core
         gets an interpreter of its own with one thread, which beats one interpreter with many.
         """
+        from concurrent.futures import ThreadPoolExecutor  # one image does not wait for it
+
         window: collections.deque[Future[Result | Failure]] = collections.deque()
         pool = ThreadPoolExecutor(self.threads, thread_name_prefix="dermedge")
         try:
