@@ -24,7 +24,13 @@ TEMPLATE = "model_card.md"
 
 
 def model_card(
-    manifest: Manifest, run: RunFolder, material: Material, parts: Parts, *, pictures: bool
+    manifest: Manifest,
+    run: RunFolder,
+    material: Material,
+    parts: Parts,
+    *,
+    pictures: bool,
+    remarks: str = "",
 ) -> str:
     """The model card as Markdown.
 
@@ -34,6 +40,7 @@ def model_card(
         material: every variant that was tried.
         parts: how the model does on parts of the test images.
         pictures: whether the report beside the card may show photographs.
+        remarks: Markdown of whoever made the model, taken as it is.
     """
     from convert.report import rows, words
     from convert.report.render import FIGURES, environment
@@ -50,6 +57,7 @@ def model_card(
         run=record,
         target=manifest.targets[0],
         pictures=pictures,
+        remarks=remarks.strip(),
         parts=parts,
         figures=FIGURES,
         keras=rows.keras_row(run),

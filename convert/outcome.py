@@ -31,6 +31,7 @@ class Options:
         bootstrap: resamples behind the 95% intervals.
         ladder: look for a repair where a variant does not pass; see `convert.ladder`.
         pictures: show photographs on which a variant disagrees, in the bundle's report.
+        remarks: Markdown for the model card, of whoever made the model.
     """
 
     variants: tuple[VariantKind, ...] = field(default_factory=lambda: chosen(None))
@@ -45,6 +46,7 @@ class Options:
     bootstrap: int = 1000
     ladder: bool = True
     pictures: bool = True
+    remarks: str = ""
 
 
 @dataclass(frozen=True)

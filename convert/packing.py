@@ -60,7 +60,9 @@ def pack(
     texts = {
         LABELS_FILE: "".join(f"{code}\n" for code in manifest.codes),
         TRAINED_ON_FILE: trained_on_text(run),
-        CARD_FILE: model_card(manifest, run, material, parts, pictures=options.pictures),
+        CARD_FILE: model_card(
+            manifest, run, material, parts, pictures=options.pictures, remarks=options.remarks
+        ),
     }
     manifest = _listing(manifest, texts)
     texts[REPORT_FILE] = render_report(

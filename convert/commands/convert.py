@@ -41,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="look for no repair where a variant does not pass")  # fmt: skip
     parser.add_argument("--no-pictures", action="store_true",
                         help="no photographs in the bundle's report")  # fmt: skip
+    parser.add_argument("--remarks", type=Path, metavar="FILE",
+                        help="Markdown to put into the model card")  # fmt: skip
     parser.add_argument("--calibration-images", type=_at_least(1), default=DEFAULT_IMAGES,
                         metavar="N", help="training images that the quantizer sees (default: "
                         "%(default)s)")  # fmt: skip
@@ -93,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         bootstrap=arguments.bootstrap,
         ladder=not arguments.no_ladder,
         pictures=not arguments.no_pictures,
+        remarks=_remarks(arguments.remarks),
     )
     folder = RunFolder.open(arguments.run)
     conversion = convert(
@@ -124,6 +127,18 @@ def run(arguments: argparse.Namespace) -> int:
         print(variant_table(entries, JUDGED_ON, target, speeds))
         print(f"bundle: {bundle or 'none, as no variant passed'}")
     return 0 if all(entry.verdict == "pass" for entry in entries) and not left_out else 1
+
+
+def _remarks(file: Path | None) -> str:
+    from edge_runtime.errors import UsageError
+
+    try:
+        return "" if file is None else file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
+        raise UsageError(
+            f"The remarks {file} cannot be read ({reason}); name a Markdown file."
+        ) from None
 
 
 def _rung_json(rung: Rung) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
@@ -54,5 +55,6 @@ def _text(metric: Mapping[str, Any] | None) -> str:
 
 
 def _command(one: Try) -> str:
-    words = ["dermedge", "train", "--data", f"out/reference/{one.data}/table.csv", *one.flags]
-    return f"- `{one.name}`: `{shlex.join([*words, '--out', f'out/reference/search/{one.name}'])}`"
+    folder = Path("out/reference")
+    words = one.command(folder / one.data / "table.csv", folder / "search" / one.name)
+    return f"- `{one.name}`: `{shlex.join(['dermedge', *words])}`"

@@ -41,7 +41,7 @@ class Try:
         name: of its run folder.
         question: what it asks.
         data: a key of `train.reference.data.TABLES`.
-        flags: of `dermedge train`.
+        flags: of `dermedge train`; ``@NAME`` stands for the run folder of an earlier try.
     """
 
     name: str
@@ -50,8 +50,11 @@ class Try:
     flags: tuple[str, ...]
 
     def command(self, data: Path, out: Path) -> list[str]:
-        """The words after `dermedge`."""
-        return ["train", "--data", str(data), *self.flags, "--out", str(out)]
+        """The words after `dermedge`; the folders of other tries are beside ``out``."""
+        flags = [
+            str(out.with_name(word[1:])) if word.startswith("@") else word for word in self.flags
+        ]
+        return ["train", "--data", str(data), *flags, "--out", str(out)]
 
 
 @dataclass(frozen=True)

@@ -116,6 +116,17 @@ def test_the_card_says_what_the_data_does_not_know_of_skin(
     assert "The data gives skin types: I 7, V 2 images" in card
 
 
+def test_the_card_holds_the_remarks_as_they_are(
+    run_folder: RunFolder, material: Material, by_hand: Bundle
+) -> None:
+    parts = parts_of_test(material, run_folder, bootstrap=0, seed=0)
+    remarks = "Others:\n\n| a | b |\n| --- | --- |\n| <1 | 2 & 3 |\n"
+    manifest = by_hand.manifest
+    card = model_card(manifest, run_folder, material, parts, pictures=True, remarks=remarks)
+    assert f"## Remarks\n\n{remarks}\n## Ethical considerations" in card
+    assert "## Remarks" not in model_card(manifest, run_folder, material, parts, pictures=True)
+
+
 def test_what_an_imported_model_was_trained_on_is_not_claimed(
     run_folder: RunFolder, material: Material, by_hand: Bundle, tmp_path: Path
 ) -> None:
