@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SUMMARY = "Classify image files, or all images in a folder, with a bundle."
 MODEL_VARIABLE = "DERMEDGE_MODEL"
+REFERENCE_MODEL = Path(__file__).resolve().parents[2] / "models" / "reference"
+"""The bundle that comes with a checkout; no package holds it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_model_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose a model and how it runs."""
     parser.add_argument("--model", metavar="BUNDLE", default=os.environ.get(MODEL_VARIABLE),
-                        help=f"folder of the bundle (default: ${MODEL_VARIABLE})")  # fmt: skip
+                        help=f"folder of the bundle (default: ${MODEL_VARIABLE}, or else the "
+                        "reference model of the checkout)")  # fmt: skip
     parser.add_argument("--variant", help="variant of the bundle (default: its preferred one)")
     parser.add_argument("--backend", help="interpreter (default: the first installed one)")
     parser.add_argument("--threads", type=int, metavar="N",
@@ -55,13 +58,14 @@ def open_classifier(arguments: argparse.Namespace, **options: Any) -> Classifier
     """The classifier that `add_model_arguments` describes."""
     from edge_runtime.classifier import Classifier
 
-    if not arguments.model:
+    model = arguments.model or (REFERENCE_MODEL if REFERENCE_MODEL.is_dir() else None)
+    if model is None:
         raise UsageError(
             f"No bundle was named; add `--model BUNDLE`, or set {MODEL_VARIABLE} to one."
         )
     with quiet_stderr():
         return Classifier.open(
-            arguments.model, arguments.variant, arguments.threads, arguments.backend,
+            model, arguments.variant, arguments.threads, arguments.backend,
             require_signature=arguments.require_signature, **options,
         )  # fmt: skip
 

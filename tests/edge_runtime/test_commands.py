@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_runtime import Classifier, __version__
+from edge_runtime.commands import classify, main
 from edge_runtime.errors import ImageDamagedError
 from edge_runtime.image import decode
 from tests.conftest import Command
@@ -200,6 +201,23 @@ def test_file_whose_name_is_not_text_is_told_as_it_is(
             assert json.loads(done.stdout)["file"] == str(tmp_path / name)
 
 
+# ---------------------------------------------------------------- which bundle
+
+
+def test_without_a_bundle_the_reference_model_of_the_checkout_answers(
+    bundle: Path, images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    monkeypatch.delenv(classify.MODEL_VARIABLE, raising=False)
+    monkeypatch.setattr(classify, "REFERENCE_MODEL", bundle)
+    assert main(["classify", str(images[0]), "--json"]) == 0
+    model = json.loads(capsys.readouterr().out)["model"]
+    assert model["sha256"] == Classifier.open(bundle).variant.sha256
+    monkeypatch.setattr(classify, "REFERENCE_MODEL", tmp_path / "none")
+    assert main(["classify", str(images[0])]) == 2
+    assert "No bundle was named; add `--model BUNDLE`" in capsys.readouterr().err
+
+
 # ---------------------------------------------------------------- what cannot be done
 
 
@@ -208,7 +226,6 @@ def wrong_calls(bundle: Path, image: Path, empty: Path) -> dict[str, tuple[list[
     good = ["classify", image, "--model", bundle]
     return {
         "no image": (["classify", "--model", bundle], "IMAGE_OR_FOLDER"),
-        "no model": (["classify", image], "No bundle was named; add `--model BUNDLE`"),
         "no bundle": (["classify", image, "--model", empty], "readable manifest.json"),
         "empty folder": (["classify", empty, "--model", bundle], "holds no image (.apng .bmp"),
         "unknown flag": ([*good, "--jsno"], "unrecognized arguments: --jsno"),

@@ -281,7 +281,7 @@ def test_mobilenet_v2_answers_in_eight_bits_as_in_floats(tmp_path: Path) -> None
     saved = tmp_path / "saved_model"
     model.export(str(saved), format="tf_saved_model", input_signature=signature, verbose=False)
     exported = Exported(model, saved, 32, images[:12], ("a", "b", "c"))
-    content = VARIANTS["tflite_int8"].convert(exported)
+    content = VARIANTS["tflite_int8"].convert(exported).model()
     interpreter = backends.load(backends.choose("tflite"), content, threads=1)
     answers = np.stack([interpreter.run(image) for image in images])
     assert len(content) < 0.5 * 4 * model.count_params()
