@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -20,16 +19,15 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime._files import write_text
-from edge_runtime.errors import DermedgeError, TrainingError
-from train import progress
+from edge_runtime.errors import DermedgeError
 from train.configuration import partial_folder
+from train.reference.commands import dermedge
 from train.reference.data import ISIC_2017, TABLES, table
 from train.report.evidence import read_history
 from train.run import RunFolder
 
 PAGE = Path("docs/model-search.md")
 WORK = Path("out/reference")
-_COMMAND = Path(sys.executable).with_name("dermedge")
 _BOOTSTRAP = ("--bootstrap", "500")
 
 
@@ -48,6 +46,11 @@ class Try:
     question: str
     data: str
     flags: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The tries whose runs it begins with or learns from."""
+        return tuple(word[1:] for word in self.flags if word.startswith("@"))
 
     def command(self, data: Path, out: Path) -> list[str]:
         """The words after `dermedge`; the folders of other tries are beside ``out``."""
@@ -95,9 +98,9 @@ def run(one: Try, work: Path) -> Found:
     out = work / "search" / one.name
     if not out.exists():
         if partial_folder(out).exists():
-            _dermedge("train", "--resume", str(out))
+            dermedge("train", "--resume", str(out))
         else:
-            _dermedge(*one.command(table(one.data, work), out))
+            dermedge(*one.command(table(one.data, work), out))
     folder = RunFolder.open(out)
     history = read_history(folder)
     foreign = None
@@ -117,22 +120,10 @@ def run(one: Try, work: Path) -> Found:
 
 def _figures(kept: Path, *words: str) -> dict[str, Any]:
     if not kept.is_file():
-        printed = _dermedge("evaluate", *words, "--json", *_BOOTSTRAP, keep=True)
+        printed = dermedge("evaluate", *words, "--json", *_BOOTSTRAP, keep=True)
         write_text(kept, printed)
     metrics: dict[str, Any] = json.loads(kept.read_text("utf-8"))["metrics"]
     return metrics
-
-
-def _dermedge(*words: str, keep: bool = False) -> str:
-    progress.say("$ dermedge " + shlex.join(words))
-    done = subprocess.run(
-        [str(_COMMAND), *words], stdout=subprocess.PIPE if keep else None, text=True
-    )
-    if done.returncode != 0:
-        raise TrainingError(
-            f"`dermedge {words[0]}` ended with status {done.returncode}; see the sentence before."
-        )
-    return done.stdout or ""
 
 
 def main(words: Sequence[str] | None = None) -> int:

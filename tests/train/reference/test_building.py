@@ -1,0 +1,104 @@
+"""From a recipe to a model that comes with a checkout, and what its card says."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from convert.commands import convert as verb
+from convert.variants import chosen
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import DataError
+from train.data.shelf import DATA_VARIABLE
+from train.reference import building
+from train.reference.building import TESTS, Model, build, models, recipes
+from train.reference.card import remarks, table
+from train.reference.data import HAM, ISIC_2018
+from train.reference.search import Try, tries
+from train.synthetic import write_dataset
+
+
+def figures(**values: tuple[float, float, float]) -> dict[str, Any]:
+    shown = {name: {"value": v, "low": a, "high": b} for name, (v, a, b) in values.items()}
+    return {
+        "n": 1512, "resampled": "lesions", "metrics": shown,
+        "labels": [{"code": "mel", "images": 171}, {"code": "nv", "images": 1341}],
+        "difference": {"melanoma_auc": {"value": -0.002, "low": -0.004, "high": 0.001}},
+    }  # fmt: skip
+
+
+def test_every_model_is_made_of_a_recipe_that_there_is_and_can_be_checked() -> None:
+    listed = {one.name: one for one in tries()}
+    for model in models():
+        assert recipes(model.run, listed)[-1].name == model.run
+        parser = argparse.ArgumentParser()
+        verb.add_arguments(parser)
+        flags = parser.parse_args(["run", "--out", "bundle", *model.convert])
+        names = {kind.name for kind in chosen(flags.variants)}
+        assert {building.DEVICE_VARIANT, building.FLOAT_VARIANT} <= names
+
+
+def test_recipes_that_a_recipe_needs_come_before_it() -> None:
+    first = Try("first", "", "ham", ())
+    second = Try("second", "", "ham", ("--start", "@first"))
+    third = Try("third", "", "ham", ("--start", "@second", "--teacher", "@first"))
+    listed = {one.name: one for one in (third, second, first)}
+    assert [one.name for one in recipes("third", listed)] == ["first", "second", "third"]
+    words = third.command(Path("t.csv"), Path("work/search/third"))
+    assert words[words.index("--start") + 1] == "work/search/second"
+    with pytest.raises(DataError, match="no recipe fourth"):
+        recipes("fourth", listed)
+
+
+def test_card_says_where_others_are_better() -> None:
+    ham = figures(melanoma_auc=(0.93, 0.91, 0.95), macro_f1=(0.70, 0.66, 0.735))
+    isic = figures(balanced_accuracy=(0.80, 0.76, 0.89))
+    text = remarks({HAM: ham, ISIC_2018: isic})
+    lines = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    assert "0.930 [0.910, 0.950]" in lines["melanoma AUC"]
+    assert "| better" in lines["melanoma AUC"]
+    assert "| worse" in lines["macro-F1"]
+    assert "| no difference shown" in lines["balanced accuracy of 7 classes"]
+    assert "-0.002 [-0.004, 0.001]" in lines["melanoma AUC, 8 bits less floats, paired"]
+    assert "1,512 images, 171 melanomas" in text
+    assert "black skin is barely represented" in text
+
+
+def test_model_is_built_from_its_recipe_and_its_card_tells_what_it_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classes = dict.fromkeys(("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc"), 8)
+    sizes = {"width": 100, "height": 75, "processes": 1}
+    shelf = tmp_path / "shelf"
+    write_dataset(shelf / HAM, lesions=classes | {"mel": 60, "nv": 60}, seed=1, **sizes)
+    write_dataset(shelf / ISIC_2018, lesions=classes, seed=2, **sizes)
+    write_dataset(shelf / "isic2017", lesions={"mel": 12, "nv": 12}, seed=3, **sizes)
+    listing = shelf / "isic2017" / "metadata.csv"
+    listing.write_text(listing.read_text().replace(",nv,", ",sk,"))
+    monkeypatch.setenv(DATA_VARIABLE, str(shelf))
+    quick = ("--arch", "plain_cnn", "--input-size", "32", "--epochs", "2", "--bootstrap", "100",
+             "--no-report")  # fmt: skip
+    recipe = Try("quick", "does it run", "ham", quick)
+    monkeypatch.setattr(building, "tries", lambda: iter((recipe,)))
+    flags = (
+        "--name", "small-model", "--version", "1.2.3", "--variants", "tflite_f32,tflite_int8",
+        "--no-pictures", "--auc-margin", "0.5", "--sensitivity-margin", "0.99",
+    )  # fmt: skip
+    model = Model("small", "quick", flags)
+    out = tmp_path / "models" / "small"
+    found = build(model, tmp_path / "work", out)
+    assert set(found) == set(TESTS)
+    manifest = Bundle.open(out).manifest
+    assert (manifest.name, manifest.version) == ("small-model", "1.2.3")
+    assert manifest.source.licence == "CC-BY-NC-4.0"  # of the table
+    card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert table(found) in card
+    assert "data:image/jpeg" not in (out / "report.html").read_text(encoding="utf-8")
+    first = Bundle.open(tmp_path / "work" / "bundles" / "small").manifest
+    assert [one.sha256 for one in first.variants] == [one.sha256 for one in manifest.variants]
+    assert found[HAM]["model"]["sha256"] == manifest.variant("tflite_int8").sha256
+    assert json.dumps(found)

@@ -1,0 +1,34 @@
+"""The commands of this project, called as their users call them."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from edge_runtime.errors import TrainingError
+from train import progress
+
+_COMMAND = Path(sys.executable).with_name("dermedge")
+
+
+def dermedge(*words: str, keep: bool = False) -> str:
+    """Run `dermedge` with these words, saying so.
+
+    Args:
+        words: the verb and its arguments.
+        keep: return what it prints, instead of showing it.
+
+    Raises:
+        TrainingError: it ended with another status than 0.
+    """
+    progress.say("$ dermedge " + shlex.join(words))
+    done = subprocess.run(
+        [str(_COMMAND), *words], stdout=subprocess.PIPE if keep else None, text=True
+    )
+    if done.returncode != 0:
+        raise TrainingError(
+            f"`dermedge {words[0]}` ended with status {done.returncode}; see the sentence before."
+        )
+    return done.stdout or ""
