@@ -17,7 +17,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training bench-runtime check format readme docs reproduce model-search gate-table ladder-page clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training bench-runtime check format readme docs reproduce model-search reference gate-table ladder-page clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'
 	@echo 'make fuzz            a million mutated images and manifests, guided by coverage (FUZZ_RUNS=...)'
 	@echo 'make reproduce       two published studies, their way and without leaks; hours'
+	@echo 'make reference       train, convert and measure the models in models/; hours, resumable'
 	@echo 'make model-search    every recipe that was tried for the reference model; hours each'
 	@echo 'make bench-training  images a second in training, with and without the pipeline'
 	@echo 'make bench-runtime   the runtime beside a bare loop; BUNDLE=folder names the bundle'
@@ -71,6 +72,9 @@ bench-training: $(STAMP)
 
 bench-runtime: $(STAMP)
 	$(BIN)/python -m benchmarks.runtime $(BUNDLE) --page docs/runtime_speed.md
+
+reference: $(STAMP)
+	$(BIN)/python -m train.reference
 
 model-search: $(STAMP)
 	$(BIN)/python -m train.reference.search
