@@ -31,10 +31,12 @@ class ColdStart:
     Attributes:
         milliseconds: from starting the process until its first answer was read.
         peak_rss_mb: the most resident memory it had, in megabytes of 10^6 bytes.
+        answer: the line that it printed.
     """
 
     milliseconds: float
     peak_rss_mb: float
+    answer: str
 
 
 def start(bundle: str | os.PathLike[str], variant: str, threads: int, image: str) -> ColdStart:
@@ -74,7 +76,7 @@ def run(program: Path, arguments: Sequence[str], variant: str) -> ColdStart:
                 f"A fresh process with {variant} ended with status {process.returncode} instead of "
                 f"an answer ({last}); leave this variant out."
             )
-    return ColdStart((answered - started) * 1000, int(memory) / 1e6)
+    return ColdStart((answered - started) * 1000, int(memory) / 1e6, answer.strip())
 
 
 def _environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import statistics
 import subprocess
@@ -40,7 +41,7 @@ NOISE = 3.0
 """Standard deviation of a sensor's noise, in grey levels."""
 FOLDER = 200
 """Images of a folder, the smaller ones again and again."""
-BARE = Path(__file__).with_name("bare.py")
+BARE, STAGES = Path(__file__).with_name("bare.py"), Path(__file__).with_name("stages.py")
 WATCHED = Path(memory.__file__)
 
 
@@ -71,6 +72,7 @@ class Report:
         overhead: by size of the images.
         bare_start_ms, start_ms: from starting a process to its first answer, medians.
         start_ratio: the second over the first, median over the pairs.
+        stages_ms: where the runtime's start goes, by stage, medians of further starts.
         folder_rate: images a second of a folder, on one core and on all, medians.
         folder_gain: the second over the first, median over the pairs.
         bare_peak_mb, peak_mb: largest resident memory of a process that answers one image of 12
@@ -88,6 +90,7 @@ class Report:
     bare_start_ms: float
     start_ms: float
     start_ratio: float
+    stages_ms: Mapping[str, float]
     folder_rate: tuple[float, float]
     folder_gain: float
     bare_peak_mb: float
@@ -116,6 +119,7 @@ def measure(folder: str, variant: str, effort: Effort) -> Report:
         }
         small, large = (files for files in images.values())
         starts = _starts(bundle, variant, small[0], effort.starts)
+        stages = _stages(bundle, variant, small[0], effort.starts)
         peaks = _starts(bundle, variant, large[0], 3)
         rates = _folder(bundle, variant, small, effort.folders)
         grown = _watch(folder, variant, small, effort.watched)
@@ -126,6 +130,7 @@ def measure(folder: str, variant: str, effort: Effort) -> Report:
         bare_start_ms=_median(bare.milliseconds for bare, _ in starts),
         start_ms=_median(ours.milliseconds for _, ours in starts),
         start_ratio=_median((ours.milliseconds / bare.milliseconds for bare, ours in starts), 3),
+        stages_ms=stages,
         folder_rate=(_median(one for one, _ in rates), _median(all_ for _, all_ in rates)),
         folder_gain=_median((all_ / one for one, all_ in rates), 3),
         bare_peak_mb=_median(bare.peak_rss_mb for bare, _ in peaks),
@@ -199,6 +204,13 @@ def _starts(
             pairs.append((bare, cold_start.start(bundle.folder, variant, threads, image)))
             progress(number + 1)
     return pairs
+
+
+def _stages(bundle: Bundle, variant: str, image: str, repeats: int) -> dict[str, float]:
+    """Median milliseconds of every stage of the runtime's start."""
+    words = [str(bundle.folder), variant, str(usable_cores()), image]
+    found = [json.loads(cold_start.run(STAGES, words, variant).answer) for _ in range(repeats)]
+    return {stage: _median(one[stage] for one in found) for stage in found[0]}
 
 
 def _folder(

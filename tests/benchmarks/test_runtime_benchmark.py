@@ -85,10 +85,15 @@ def test_ratio_is_the_median_of_the_rounds_ratios_with_its_spread() -> None:
 REPORT = Report(
     model="m 1", variant="tflite_int8", input_size=64, threads=2,
     overhead={"600 pixels": Overhead(4.0, {"runtime": Beside(5.0, 1.25, 1.2, 1.3)})},
-    bare_start_ms=100, start_ms=115, start_ratio=1.15, folder_rate=(100, 180), folder_gain=1.8,
+    bare_start_ms=100, start_ms=115, start_ratio=1.15,
+    stages_ms={"manifest": 9.6, "golden inputs": 30.0}, folder_rate=(100, 180), folder_gain=1.8,
     bare_peak_mb=80, peak_mb=90, memory_mb=(80.0, 80.1), watched=100, environment=observe(),
     notes=(),
 )  # fmt: skip
+
+
+def test_page_says_where_the_start_goes() -> None:
+    assert "manifest 10 ms, golden inputs 30 ms" in page(REPORT, "command")
 
 
 def test_page_says_which_goal_was_missed() -> None:
