@@ -105,7 +105,8 @@ def _begin(
     run: Path, saved_model: Path, size: int, calibration: Any, labels: tuple[str, ...]
 ) -> None:
     global _exported
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as the parent has been told to
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a word
     threading.Thread(target=end_with_parent, daemon=True).start()
     backend.prepare()
     model = RunFolder.open(run).model()
