@@ -91,6 +91,7 @@ def test_importing_the_registry_loads_neither_keras_nor_tensorflow() -> None:
         ("plain_cn", "plain_cnn"),
         ("EfficientNet-Lite0", "efficientnet_lite0"),
         ("efficientnet_lite1", "efficientnet_lite0"),
+        ("efficientnet_lite0_fron", "efficientnet_lite0_front"),
         ("MobileNetV2", "mobilenet_v2"),
     ],
 )
@@ -323,6 +324,36 @@ def test_pretrained_backbone_recognises_natural_photographs() -> None:
     classes = model.predict(np.stack(list(images.values())), verbose=0).argmax(axis=1)
     # ImageNet's classes: 985 daisy, 698 palace.
     assert dict(zip(images, classes.tolist(), strict=True)) == {"flower.jpg": 985, "china.jpg": 698}
+
+
+def test_front_begins_with_the_published_weights_of_its_stages_and_a_new_head() -> None:
+    front = built("efficientnet_lite0_front", True)
+    assert front.weights.startswith("first five stages of EfficientNet-Lite0 ImageNet weights")
+    whole = {
+        layer.name: layer for layer in backbone_layers(built("efficientnet_lite0", True).model)
+    }
+    names = [layer.name for layer in backbone_layers(front.model) if layer.weights]
+    assert names[-2:] == ["front_head_conv", "front_head_bn"]
+    assert names[-3] == "block10_project_bn"
+    for name in names[:-2]:
+        for x, y in zip(
+            front.model.get_layer(name).get_weights(), whole[name].get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(x, y)
+    assert front.model.count_params() < 0.25 * built("efficientnet_lite0").model.count_params()
+
+
+def test_front_misses_a_tensor_of_its_own_stages() -> None:
+    from train.architectures._lite0_weights import fill, locate_checkpoint
+
+    model = build("efficientnet_lite0_front", input_size=32, classes=2, pretrained=False).model
+    tensors = read_checkpoint(locate_checkpoint())
+    new = frozenset(("front_head_conv", "front_head_bn"))
+    del tensors["_blocks.12._bn1.running_var"]  # of a stage that it lacks
+    fill(model, tensors, new=new)
+    del tensors["_blocks.7._bn1.running_var"]
+    with pytest.raises(TrainingError, match=r"has no tensor _blocks\.7\._bn1\.running_var"):
+        fill(model, tensors, new=new)
 
 
 def test_missing_weights_say_how_to_install_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,12 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "train.architectures.efficientnet_lite0",
             ),
             Architecture(
+                "efficientnet_lite0_front",
+                "the first five of its seven stages, with ImageNet weights; 0.8 M parameters",
+                128,
+                "train.architectures.efficientnet_lite0_front",
+            ),
+            Architecture(
                 "mobilenet_v2",
                 "MobileNetV2 with a width factor, ImageNet weights where they can be downloaded; "
                 "2.3 M parameters at width 1, 0.4 M at 0.35",

@@ -47,8 +47,13 @@ _INSIDE_BLOCKS = {
 }
 
 
-def load_weights(model: keras.Model) -> str:
+def load_weights(model: keras.Model, *, new: frozenset[str] = frozenset()) -> str:
     """Set every weight of the backbone of ``model`` and return where they came from.
+
+    Args:
+        model: built by `train.architectures.build`.
+        new: names of layers that the published network does not have. Where there are any, the
+            backbone is a part of it, and other layers of it may be left out.
 
     Raises:
         MissingExtraError: the package that carries the weights is not installed.
@@ -56,7 +61,7 @@ def load_weights(model: keras.Model) -> str:
     """
     path = locate_checkpoint()
     check_sha256(path)
-    fill(model, read_checkpoint(path))
+    fill(model, read_checkpoint(path), new=new)
     return SOURCE
 
 
@@ -87,8 +92,15 @@ def check_sha256(path: Path) -> None:
         )
 
 
-def fill(model: keras.Model, tensors: dict[str, NDArray[np.generic]]) -> None:
+def fill(
+    model: keras.Model,
+    tensors: dict[str, NDArray[np.generic]],
+    *,
+    new: frozenset[str] = frozenset(),
+) -> None:
     """Set every weight of the backbone from ``tensors``, using each of them exactly once.
+
+    Layers in ``new`` are left as they are, and so are then tensors of layers that ``model`` lacks.
 
     Raises:
         TrainingError: a tensor is missing, left over, or of another shape than its weight.
@@ -96,9 +108,11 @@ def fill(model: keras.Model, tensors: dict[str, NDArray[np.generic]]) -> None:
     unused = {
         name for name in tensors if name not in CLASSIFIER and not name.endswith(STEP_COUNTER)
     }
-    for layer in backbone_layers(model):
-        if not layer.weights:
-            continue
+    filled = [layer for layer in backbone_layers(model) if layer.weights and layer.name not in new]
+    if new:
+        parts = {_prefix(layer.name) for layer in filled}
+        unused = {name for name in unused if name.rpartition(".")[0] in parts}
+    for layer in filled:
         values = []
         for name, weight in _pairs(layer):
             if name not in unused:

@@ -8,6 +8,7 @@ stem and head of fixed width): the reference implementation, tensorflow/tpu,
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
@@ -50,16 +51,21 @@ def features(x: keras.KerasTensor) -> keras.KerasTensor:
 
     Its edge is size / 32, rounded up.
     """
-    x = _conv(x, STEM_FILTERS, 3, "stem", stride=2)
-    x = _relu6(x, "stem_relu6")
+    x = conv(blocks(x, STAGES), HEAD_FILTERS, 1, "head")
+    return relu6(x, "features")
+
+
+def blocks(x: keras.KerasTensor, stages: Sequence[Stage]) -> keras.KerasTensor:
+    """Stem and stages: images (batch, size, size, 3) in about -1 to 1 to a map of few channels."""
+    x = conv(x, STEM_FILTERS, 3, "stem", stride=2)
+    x = relu6(x, "stem_relu6")
     block = 0
-    for stage in STAGES:
+    for stage in stages:
         for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1
             x = _inverted_residual(x, stage, stride, f"block{block}")
             block += 1
-    x = _conv(x, HEAD_FILTERS, 1, "head")
-    return _relu6(x, "features")
+    return x
 
 
 def _inverted_residual(
@@ -67,8 +73,8 @@ def _inverted_residual(
 ) -> keras.KerasTensor:
     shortcut, channels = x, x.shape[-1]
     if stage.expansion != 1:
-        x = _conv(x, channels * stage.expansion, 1, f"{name}_expand")
-        x = _relu6(x, f"{name}_expand_relu6")
+        x = conv(x, channels * stage.expansion, 1, f"{name}_expand")
+        x = relu6(x, f"{name}_expand_relu6")
     x = layers.DepthwiseConv2D(
         stage.kernel,
         strides=stride,
@@ -78,16 +84,17 @@ def _inverted_residual(
         name=f"{name}_depthwise_conv",
     )(x)
     x = _batch_norm(x, f"{name}_depthwise_bn")
-    x = _relu6(x, f"{name}_depthwise_relu6")
-    x = _conv(x, stage.filters, 1, f"{name}_project")
+    x = relu6(x, f"{name}_depthwise_relu6")
+    x = conv(x, stage.filters, 1, f"{name}_project")
     if stride == 1 and channels == stage.filters:
         x = layers.Add(name=f"{name}_add")([x, shortcut])
     return x
 
 
-def _conv(
+def conv(
     x: keras.KerasTensor, filters: int, kernel: int, name: str, *, stride: int = 1
 ) -> keras.KerasTensor:
+    """A convolution without bias, ``NAME_conv``, and batch normalization, ``NAME_bn``."""
     x = layers.Conv2D(
         filters,
         kernel,
@@ -106,7 +113,8 @@ def _batch_norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
     )(x)
 
 
-def _relu6(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+def relu6(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The activation of the whole family."""
     return layers.ReLU(max_value=6.0, name=name)(x)
 
 
