@@ -118,7 +118,7 @@ def depthwise(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> Dept
     saved = folder / "saved_model"
     model.export(str(saved), format="tf_saved_model", input_signature=signature, verbose=False)
     kind = VARIANTS["tflite_int8"]
-    content = kind.convert(Exported(model, saved, size, made, ("a", "b", "c")))
+    content = kind.convert(Exported(model, saved, size, made, ("a", "b", "c"))).model()
     result = Depthwise(folder / "depthwise.tflite", folder / "tensors.npy")
     result.file.write_bytes(end_at_features(content))
     np.save(result.tensors, made)

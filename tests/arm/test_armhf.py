@@ -65,7 +65,7 @@ def test_int8_variant_decides_as_the_same_kernels_on_x86_64(
 
 
 @pytest.mark.parametrize("machine", ["armhf", "aarch64"])
-def test_int8_variant_stays_within_the_golden_tolerance_of_xnnpack(
+def test_int8_variant_decides_as_xnnpack_on_x86_64(
     boards: Machines, asking: Asking, bundle: Path, decide: Callable[..., list[str]], machine: str
 ) -> None:
     here, there = asking(boards.x86_64, **HERE), asking(*older(boards, machine), **OLDER)
@@ -74,17 +74,10 @@ def test_int8_variant_stays_within_the_golden_tolerance_of_xnnpack(
         variant.name, here.probabilities[variant.name], there.probabilities[variant.name], decide
     )
     told["self_test"] = there.self_test[variant.name]
-    points = variant.operating_points
     measured.keep("older", f"tflite_int8 {machine}, XNNPACK", told)
     assert told["self_test"] <= variant.golden_tolerance
-    nearest = np.abs(
-        here.probabilities[variant.name][:, None, :]
-        - np.array([point.threshold for point in points.values()])[None, :, None]
-    ).min(axis=(1, 2))
-    clear = nearest > told["largest"] * len(variant.golden[0])  # of sums, too
-    expected = np.array(decide(variant.name, here.probabilities[variant.name]))
-    answered = np.array(decide(variant.name, there.probabilities[variant.name]))
-    assert (expected == answered)[clear].all()
+    assert told["decisions"] == 0
+    assert told["largest"] <= ALLOWED
 
 
 def test_armhf_has_what_debian_brings(boards: Machines, asking: Asking) -> None:
@@ -108,8 +101,8 @@ def test_command_decides_as_on_x86_64(
     boards: Machines, bundle: Path, kinds_of_files: dict[str, list[Path]]
 ) -> None:
     files = [file for of_a_kind in kinds_of_files.values() for file in of_a_kind]
-    here = classify(boards.x86_64, bundle, files, variant="tflite_f32")
-    there = classify(boards.armhf, bundle, files, CPU, variant="tflite_f32")
+    here = classify(boards.x86_64, bundle, files)
+    there = classify(boards.armhf, bundle, files, CPU)
     largest = 0.0
     for file, expected, answer in zip(files, here, there, strict=True):
         assert answer["decision"] == expected["decision"], file.name
