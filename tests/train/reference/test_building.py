@@ -68,6 +68,7 @@ def test_card_says_where_others_are_better() -> None:
     assert "black skin is barely represented" in text
 
 
+@pytest.mark.slow
 def test_model_is_built_from_its_recipe_and_its_card_tells_what_it_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
