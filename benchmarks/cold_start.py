@@ -20,8 +20,8 @@ from pathlib import Path
 from edge_runtime.errors import BackendError
 
 _PROGRAM = Path(__file__).with_name("first_answer.py")
-_compiled: set[Path] = set()
-"""Programs of which the modules have been compiled by a start of this process."""
+_compiled: set[tuple[Path, str]] = set()
+"""Programs and variants for which this process has had the modules compiled by a first start."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ def run(program: Path, arguments: Sequence[str], variant: str) -> ColdStart:
     """
     # -P: the program's folder is not searched for modules.
     command = [sys.executable, "-P", str(program), *arguments]
-    if program not in _compiled:
+    if (program, variant) not in _compiled:
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, env=_environment())
-        _compiled.add(program)
+        _compiled.add((program, variant))
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as complaints:
         started = time.perf_counter()
         with subprocess.Popen(

@@ -57,7 +57,7 @@ class Bench:
 
     @property
     def executions(self) -> int:
-        """How many images a variant that passes answers."""
+        """How many images a variant that needs no repair answers."""
         return sum(len(part.rows) for part in self.held.values())
 
     @property

@@ -42,7 +42,7 @@ def page(report: Report, command: str) -> str:
         "## Start, folder, memory",
         _others(report),
         "Where the runtime's start goes, medians of starts of their own: "
-        + ", ".join(f"{stage} {taken:.0f} ms" for stage, taken in report.stages_ms.items())
+        + "; ".join(f"{stage}: {taken:.0f} ms" for stage, taken in report.stages_ms.items())
         + ". Python itself comes before that, and an end of the process after it.",
         f"Resident memory while {report.watched:,} images are classified by one process, after "
         f"every twentieth of them, in MB: {', '.join(f'{mb:.1f}' for mb in report.memory_mb)}.",

@@ -58,8 +58,11 @@ def open_classifier(arguments: argparse.Namespace, **options: Any) -> Classifier
     """The classifier that `add_model_arguments` describes."""
     from edge_runtime.classifier import Classifier
 
-    model = arguments.model or (REFERENCE_MODEL if REFERENCE_MODEL.is_dir() else None)
-    if model is None:
+    model = arguments.model
+    if model is None and REFERENCE_MODEL.is_dir():
+        model = REFERENCE_MODEL
+        print(f"No bundle was named: {REFERENCE_MODEL} answers.", file=sys.stderr)
+    if not model:
         raise UsageError(
             f"No bundle was named; add `--model BUNDLE`, or set {MODEL_VARIABLE} to one."
         )

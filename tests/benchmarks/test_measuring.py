@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import cold_start
 from benchmarks.cold_start import start
 from benchmarks.environment import Environment, load_note, observe
 from benchmarks.images import GENERATED_SIZE, ImageSet, generated, given
@@ -145,3 +146,20 @@ def test_busy_machine_is_warned_of(load: float | None, cores: int, warned: bool)
     note = load_note(environment)
     assert (note is not None) == warned
     assert note is None or "not to be trusted" in note
+
+
+def test_first_start_compiles_the_modules_and_does_not_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import sys\n"
+        f"open({str(tmp_path / 'starts')!r}, 'a').write(f'{{sys.dont_write_bytecode}} ')\n"
+        "print('answer')\nprint(1000000)\n"
+    )
+    found = cold_start.run(program, [], "tflite_int8")
+    assert (found.answer, found.peak_rss_mb) == ("answer", 1.0)
+    cold_start.run(program, [], "tflite_int8")
+    cold_start.run(program, [], "onnx_int8")
+    assert (tmp_path / "starts").read_text() == "False " * 5  # two of them uncounted

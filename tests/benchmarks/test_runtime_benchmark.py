@@ -93,7 +93,7 @@ REPORT = Report(
 
 
 def test_page_says_where_the_start_goes() -> None:
-    assert "manifest 10 ms, golden inputs 30 ms" in page(REPORT, "command")
+    assert "manifest: 10 ms; golden inputs: 30 ms" in page(REPORT, "command")
 
 
 def test_page_says_which_goal_was_missed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,10 @@ import train.architectures as train_architectures
 from convert.conversion import convert
 from convert.making import making
 from convert.outcome import Conversion, Options, Outcome
-from convert.variants import Exported, chosen
+from convert.variants import Converted, Exported, VariantKind, chosen
 from edge_runtime import Classifier
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import ConversionError
+from edge_runtime.errors import ConversionError, RunError
 from tests.convert.hard_swish import ARCHITECTURE, LINEAR, with_unequal_channels
 from tests.convert.rescaled import rescaled_run
 from train.data.table import read_data
@@ -70,10 +71,15 @@ def test_layers_that_cause_the_loss_stay_in_float(repaired: Conversion) -> None:
     assert len(last.model) < 1.5 * len(plain.model)  # most of the weights are still in 8 bits
 
 
+def refused(*_: object) -> None:
+    raise AssertionError("converted in this process")
+
+
 def test_repair_is_the_same_when_a_process_of_its_own_makes_the_files(
     broken: RunFolder, repaired: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("convert.making._WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(Converted, "__init__", refused)  # not in this process
     both = replace(INT8, variants=chosen("tflite_f32,tflite_int8"))
     _, outcome = convert(broken, tmp_path / "bundle", both).outcomes
     assert [rung.float_layers for rung in outcome.rungs] == [
@@ -89,14 +95,52 @@ def test_every_try_is_timed(repaired: Conversion) -> None:
     assert outcome.median_ms == outcome.rungs[-1].median_ms
 
 
-def test_process_that_was_killed_is_said(run_folder: RunFolder, tmp_path: Path) -> None:
-    exported = Exported(None, tmp_path, 32, np.zeros((1, 32, 32, 3), np.uint8), ("mel", "nv"))
-    kinds = chosen("tflite_f32,tflite_int8")
+@pytest.fixture
+def kinds() -> tuple[VariantKind, ...]:
+    return chosen("tflite_f32,tflite_int8")
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Exported:
+    """Nothing that could be converted: these tests end before."""
+    return Exported(None, tmp_path / "none", 32, np.zeros((1, 32, 32, 3), np.uint8), ("mel", "nv"))
+
+
+def test_process_that_was_killed_is_said(
+    run_folder: RunFolder, exported: Exported, kinds: tuple[VariantKind, ...]
+) -> None:
     with making(exported, run_folder, kinds, 10_000) as make:
         (process,) = multiprocessing.active_children()
         process.kill()
-        with pytest.raises(ConversionError, match="ended from outside"):
-            make(kinds[0])
+        for kind in (kinds[0], *chosen("onnx_f32")):  # one that was begun, and one that was not
+            with pytest.raises(ConversionError, match="ended before it was done"):
+                make(kind)
+
+
+def test_error_in_the_process_comes_out_as_itself(
+    exported: Exported, kinds: tuple[VariantKind, ...], tmp_path: Path, run_folder: RunFolder
+) -> None:
+    gone = RunFolder(tmp_path / "gone", run_folder.run)
+    with (
+        making(exported, gone, kinds, 10_000) as make,
+        pytest.raises(RunError, match="holds no readable run"),
+    ):
+        make(kinds[0])
+
+
+def test_nobody_waits_for_the_process_when_all_else_has_failed(
+    run_folder: RunFolder, exported: Exported, kinds: tuple[VariantKind, ...]
+) -> None:
+    processes = []
+
+    def fail() -> None:
+        with making(exported, run_folder, kinds, 10_000):
+            processes.extend(multiprocessing.active_children())
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="disk"):
+        fail()
+    assert [process.exitcode for process in processes] == [-signal.SIGTERM]
 
 
 def test_reason_names_what_the_plain_form_lost(repaired: Conversion) -> None:

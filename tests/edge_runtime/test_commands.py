@@ -211,8 +211,12 @@ def test_without_a_bundle_the_reference_model_of_the_checkout_answers(
     monkeypatch.delenv(classify.MODEL_VARIABLE, raising=False)
     monkeypatch.setattr(classify, "REFERENCE_MODEL", bundle)
     assert main(["classify", str(images[0]), "--json"]) == 0
-    model = json.loads(capsys.readouterr().out)["model"]
+    printed = capsys.readouterr()
+    assert printed.err == f"No bundle was named: {bundle} answers.\n"
+    model = json.loads(printed.out)["model"]
     assert model["sha256"] == Classifier.open(bundle).variant.sha256
+    assert main(["classify", str(images[0]), "--model", ""]) == 2  # an empty variable of a shell
+    assert "No bundle was named; add `--model BUNDLE`" in capsys.readouterr().err
     monkeypatch.setattr(classify, "REFERENCE_MODEL", tmp_path / "none")
     assert main(["classify", str(images[0])]) == 2
     assert "No bundle was named; add `--model BUNDLE`" in capsys.readouterr().err

@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from edge_runtime._files import write_text
-from edge_runtime.errors import DermedgeError
-from train.reference.building import build, models
+from edge_runtime.errors import DermedgeError, UsageError
+from train.reference.building import Model, build, models
 from train.reference.card import table
-from train.reference.search import WORK
+from train.reference.recipes import tries, with_needed
+from train.reference.search import PAGE, WORK, search
 
 README = Path("README.md")
 SHOWN = "reference"
@@ -19,29 +22,56 @@ SHOWN = "reference"
 _MARKED = re.compile(r"<!-- reference -->.*?<!-- /reference -->", re.DOTALL)
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Build every model, or those that are named; the README gets the figures."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition(":")[0])
     parser.add_argument("--work", type=Path, default=WORK, metavar="FOLDER")
     parser.add_argument("--out", type=Path, default=Path("models"), metavar="FOLDER")
     parser.add_argument("--only", action="append", metavar="NAME", help="no other models")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     try:
-        for model in models():
-            if given.only and model.name not in given.only:
-                continue
+        _marked(README)
+        for model in _chosen(given.only):
+            needed = with_needed(model.run, {one.name: one for one in tries()})
+            search([one.name for one in needed], given.work, PAGE)
             figures = build(model, given.work, given.out / model.name)
-            if model.name == SHOWN and README.is_file():
-                _show(table(figures))
+            if model.name == SHOWN:
+                show(figures, README)
     except DermedgeError as error:
         print(f"reference: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def _show(figures: str) -> None:
-    shown = f"<!-- reference -->\n{figures}\n<!-- /reference -->"
-    write_text(README, _MARKED.sub(lambda _: shown, README.read_text(encoding="utf-8")))
+def show(figures: Mapping[str, Mapping[str, Any]], readme: Path) -> None:
+    """Put a model's table between the README's markers.
+
+    Raises:
+        UsageError: it has none.
+    """
+    told = f"<!-- reference -->\n{table(figures)}\n<!-- /reference -->"
+    write_text(readme, _MARKED.sub(lambda _: told, _marked(readme)))
+
+
+def _marked(readme: Path) -> str:
+    text = readme.read_text(encoding="utf-8") if readme.is_file() else ""
+    if not _MARKED.search(text):
+        raise UsageError(
+            f"{readme} has no <!-- reference --> markers; call this in the checkout, and put them "
+            "back."
+        )
+    return text
+
+
+def _chosen(names: Sequence[str] | None) -> list[Model]:
+    listed = list(models())
+    unknown = set(names or ()) - {model.name for model in listed}
+    if unknown:
+        raise UsageError(
+            f"There is no model {min(unknown)}; models.toml has "
+            f"{', '.join(model.name for model in listed)}."
+        )
+    return [model for model in listed if names is None or model.name in names]
 
 
 if __name__ == "__main__":

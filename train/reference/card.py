@@ -8,6 +8,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from edge_runtime.manifest import Metric
+from train.evaluation.table import shown
 from train.reference.data import HAM, ISIC_2018
 
 
@@ -65,23 +67,28 @@ _TITLES = {
 }
 
 
+_CAVEAT = (
+    'What others report is on their own terms: other splits, ensembles, more data. "Better" and '
+    '"worse": their best figure lies outside this model\'s interval.'
+)
+
+
 def table(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Markdown: a table for every test set, with 95% intervals.
+    """Markdown: a table for every test set, with 95% intervals, and how to read them.
 
     Args:
         figures: what `dermedge evaluate --json --against` says of the 8-bit file and the float one,
             by data set.
     """
-    return "\n\n".join(_part(data, found) for data, found in figures.items())
+    parts = [_part(data, found) for data, found in figures.items()]
+    return "\n\n".join([*parts, _CAVEAT])
 
 
 def remarks(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """The section of the model card."""
     return "\n\n".join((
         "**Beside others.** Figures of `tflite_int8` as the device runs it, with 95% intervals. "
-        "The recipe was chosen on validation images (docs/model-search.md); each test set was "
-        "looked at once, when it was final. What others report is on their own terms: other "
-        "splits, ensembles, more data.",
+        "The recipe was chosen on validation images (docs/model-search.md), none by a test image.",
         table(figures),
         "**Skin.** Brown and black skin is barely represented in the training data and in both "
         "test sets: nothing here says that the model works on it.",
@@ -94,9 +101,9 @@ def _part(data: str, found: Mapping[str, Any]) -> str:
     for row in PUBLISHED[data]:
         metric = found["metrics"].get(row.name)
         if metric is not None:
-            rows.append((row.words, _text(metric), row.others, _beside(metric, row.best)))
-    loss = found["difference"]["melanoma_auc"]
-    rows.append(("melanoma AUC, 8 bits less floats, paired", _text(loss), "", ""))
+            rows.append((row.words, _shown(metric), row.others, _beside(metric, row.best)))
+    difference = found["difference"]["melanoma_auc"]
+    rows.append(("melanoma AUC, 8 bits less floats, paired", _shown(difference), "", ""))
     head = (
         f"{_TITLES[data]}: {found['n']:,} images, {counts['mel']:,} melanomas; intervals over "
         f"{found['resampled']}."
@@ -113,7 +120,5 @@ def _beside(metric: Mapping[str, Any], best: float | None) -> str:
     return "worse" if best > metric["high"] else "no difference shown"
 
 
-def _text(metric: Mapping[str, Any]) -> str:
-    if metric["low"] is None:
-        return f"{metric['value']:.3f}"
-    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+def _shown(metric: Mapping[str, Any]) -> str:
+    return shown(Metric(**metric), 3)

@@ -9,7 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from train.reference.search import Found, Try
+from train.reference.recipes import Found, Try
 
 _OWN = ("melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
 

@@ -14,11 +14,13 @@ from convert.variants import chosen
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import DataError
 from train.data.shelf import DATA_VARIABLE
+from train.reference import __main__ as script
 from train.reference import building
-from train.reference.building import TESTS, Model, build, models, recipes
+from train.reference.building import TESTS, Model, build, models
 from train.reference.card import remarks, table
 from train.reference.data import HAM, ISIC_2018
-from train.reference.search import Try, tries
+from train.reference.recipes import Try, tries, with_needed
+from train.reference.search import run
 from train.synthetic import write_dataset
 
 
@@ -34,7 +36,7 @@ def figures(**values: tuple[float, float, float]) -> dict[str, Any]:
 def test_every_model_is_made_of_a_recipe_that_there_is_and_can_be_checked() -> None:
     listed = {one.name: one for one in tries()}
     for model in models():
-        assert recipes(model.run, listed)[-1].name == model.run
+        assert with_needed(model.run, listed)[-1].name == model.run
         parser = argparse.ArgumentParser()
         verb.add_arguments(parser)
         flags = parser.parse_args(["run", "--out", "bundle", *model.convert])
@@ -47,11 +49,35 @@ def test_recipes_that_a_recipe_needs_come_before_it() -> None:
     second = Try("second", "", "ham", ("--start", "@first"))
     third = Try("third", "", "ham", ("--start", "@second", "--teacher", "@first"))
     listed = {one.name: one for one in (third, second, first)}
-    assert [one.name for one in recipes("third", listed)] == ["first", "second", "third"]
+    assert [one.name for one in with_needed("third", listed)] == ["first", "second", "third"]
     words = third.command(Path("t.csv"), Path("work/search/third"))
     assert words[words.index("--start") + 1] == "work/search/second"
     with pytest.raises(DataError, match="no recipe fourth"):
-        recipes("fourth", listed)
+        with_needed("fourth", listed)
+
+
+def test_wrong_name_is_refused_before_anything_is_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "README", tmp_path / "README.md")
+    assert script.main(["--only", "reference"]) == 2
+    assert "has no <!-- reference --> markers" in capsys.readouterr().err
+    (tmp_path / "README.md").write_text("<!-- reference -->\n<!-- /reference -->\n")
+    assert script.main(["--only", "refrence"]) == 2
+    assert "There is no model refrence; models.toml has reference, tiny" in capsys.readouterr().err
+
+
+def test_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- reference -->\nold\n<!-- /reference -->\nafter\n")
+    found = {HAM: figures(melanoma_auc=(0.93, 0.91, 0.95))}
+    script.show(found, readme)
+    text = readme.read_text()
+    assert text.startswith("before\n<!-- reference -->\nHAM10000, the published test part: 1,512")
+    assert text.endswith("\n<!-- /reference -->\nafter\n")
+    assert "old" not in text
+    script.show(found, readme)
+    assert readme.read_text() == text
 
 
 def test_card_says_where_others_are_better() -> None:
@@ -84,14 +110,15 @@ def test_model_is_built_from_its_recipe_and_its_card_tells_what_it_does(
     quick = ("--arch", "plain_cnn", "--input-size", "32", "--epochs", "2", "--bootstrap", "100",
              "--no-report")  # fmt: skip
     recipe = Try("quick", "does it run", "ham", quick)
-    monkeypatch.setattr(building, "tries", lambda: iter((recipe,)))
+    work = tmp_path / "work"
+    run(recipe, work)
     flags = (
         "--name", "small-model", "--version", "1.2.3", "--variants", "tflite_f32,tflite_int8",
         "--no-pictures", "--auc-margin", "0.5", "--sensitivity-margin", "0.99",
     )  # fmt: skip
     model = Model("small", "quick", flags)
     out = tmp_path / "models" / "small"
-    found = build(model, tmp_path / "work", out)
+    found = build(model, work, out)
     assert set(found) == set(TESTS)
     manifest = Bundle.open(out).manifest
     assert (manifest.name, manifest.version) == ("small-model", "1.2.3")
@@ -99,7 +126,7 @@ def test_model_is_built_from_its_recipe_and_its_card_tells_what_it_does(
     card = (out / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert table(found) in card
     assert "data:image/jpeg" not in (out / "report.html").read_text(encoding="utf-8")
-    first = Bundle.open(tmp_path / "work" / "bundles" / "small").manifest
+    first = Bundle.open(work / "bundles" / "small").manifest
     assert [one.sha256 for one in first.variants] == [one.sha256 for one in manifest.variants]
     assert found[HAM]["model"]["sha256"] == manifest.variant("tflite_int8").sha256
     assert json.dumps(found)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from edge_runtime.errors import DataError
+from edge_runtime.errors import DataError, TrainingError, UsageError
 from train.commands import train as verb
 from train.commands.configured import said
 from train.configuration import configuration
@@ -17,7 +18,8 @@ from train.data.shelf import DATA_VARIABLE
 from train.data.table import read_data
 from train.reference.data import TABLES, audit_words, table
 from train.reference.page import page
-from train.reference.search import Try, run, tries
+from train.reference.recipes import Try, tries
+from train.reference.search import run, search
 from train.synthetic import write_dataset
 
 QUICK = ("--arch", "plain_cnn", "--input-size", "32", "--epochs", "1", "--bootstrap", "100",
@@ -89,9 +91,18 @@ def test_recipe_is_trained_and_measured_on_validation_and_on_a_source_it_has_not
     assert 0 <= found.own["melanoma_auc"]["value"] <= 1
     assert found.foreign is not None
     assert 0 <= found.foreign["melanoma_auc"]["value"] <= 1
+    (tmp_path / "search" / "quick.val.json").unlink()
+    with pytest.raises(TrainingError, match="was trained by another recipe"):
+        run(replace(one, flags=(*QUICK, "--seed", "1")), tmp_path)
+    assert run(one, tmp_path).own == found.own  # not trained again, measured again
     text = page([one], {"quick": found})
     assert "| `quick` | does it run |" in text
     assert "dermedge train --data out/reference/ham/table.csv --arch plain_cnn" in text
+
+
+def test_recipe_of_no_such_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no recipe larg; tries\.toml has "):
+        search(["larg"], tmp_path, tmp_path / "page.md")
 
 
 def test_every_recipe_is_one_that_train_accepts() -> None:

@@ -1,0 +1,82 @@
+"""The recipes that were tried for the models, `tries.toml`, and what comes of one."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from edge_runtime.errors import DataError
+
+
+@dataclass(frozen=True)
+class Try:
+    """One recipe.
+
+    Attributes:
+        name: of its run folder.
+        question: what it asks.
+        data: a key of `train.reference.data.TABLES`.
+        flags: of `dermedge train`; ``@NAME`` stands for the run folder of an earlier try.
+    """
+
+    name: str
+    question: str
+    data: str
+    flags: tuple[str, ...]
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The tries whose runs it begins with or learns from."""
+        return tuple(word[1:] for word in self.flags if word.startswith("@"))
+
+    def command(self, data: Path, out: Path) -> list[str]:
+        """The words after `dermedge`; the folders of other tries are beside ``out``."""
+        flags = [
+            str(out.with_name(word[1:])) if word.startswith("@") else word for word in self.flags
+        ]
+        return ["train", "--data", str(data), *flags, "--out", str(out)]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a try.
+
+    Attributes:
+        minutes: of training, by the clock of the machine it ran on.
+        epochs, best_epoch: trained, and taken.
+        own: figures on the validation part, as `dermedge evaluate --json` gives them.
+        foreign: the same on ISIC 2017's training images; None where they were trained on.
+    """
+
+    minutes: float
+    epochs: int
+    best_epoch: int
+    own: dict[str, Any]
+    foreign: dict[str, Any] | None
+
+
+def tries() -> Iterator[Try]:
+    """The recipes of `tries.toml`, in order."""
+    text = (files("train.reference") / "tries.toml").read_text(encoding="utf-8")
+    listed = tomllib.loads(text)
+    common = listed["common"]["flags"]
+    for one in listed["try"]:
+        words = one["flags"] if one.get("alone") else f"{common} {one['flags']}"
+        yield Try(one["name"], one["question"], one["data"], tuple(shlex.split(words)))
+
+
+def with_needed(name: str, listed: Mapping[str, Try]) -> list[Try]:
+    """The recipe of that name, and before it those whose runs it needs.
+
+    Raises:
+        DataError: there is no such recipe.
+    """
+    if name not in listed:
+        raise DataError(f"There is no recipe {name}; tries.toml has {', '.join(listed)}.")
+    needed = [one for word in listed[name].needs for one in with_needed(word, listed)]
+    return [*dict.fromkeys(needed), listed[name]]
