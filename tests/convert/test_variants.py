@@ -259,20 +259,6 @@ def test_variant_whose_package_is_missing_says_how_to_install_it(
             chosen(names)
 
 
-def test_two_conversions_give_the_same_bytes(
-    bundle: Path, run_folder: RunFolder, tmp_path: Path
-) -> None:
-    out = tmp_path / "again"
-    options = Options(
-        name="test", variants=chosen(",".join(EXECUTABLE)), bootstrap=0, calibration_images=60,
-        accept_unproven=True, allow_failing=True,
-    )  # fmt: skip
-    convert(run_folder, out, options)
-    for name in EXECUTABLE:
-        file = VARIANTS[name].file
-        assert (out / file).read_bytes() == (bundle / file).read_bytes(), name
-
-
 # What a format cannot hold
 
 
