@@ -11,9 +11,9 @@ from typing import Any
 
 from edge_runtime._files import write_text
 from edge_runtime.errors import DermedgeError, UsageError
-from train.reference.building import Model, build, models
+from train.reference.building import build, models
 from train.reference.card import table
-from train.reference.recipes import tries, with_needed
+from train.reference.recipes import chosen, tries, with_needed
 from train.reference.search import PAGE, WORK, search
 
 README = Path("README.md")
@@ -31,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     try:
         _marked(README)
-        for model in _chosen(given.only):
+        for model in chosen(given.only, {one.name: one for one in models()}, "models.toml"):
             needed = with_needed(model.run, {one.name: one for one in tries()})
             search([one.name for one in needed], given.work, PAGE)
             figures = build(model, given.work, given.out / model.name)
@@ -61,17 +61,6 @@ def _marked(readme: Path) -> str:
             "back."
         )
     return text
-
-
-def _chosen(names: Sequence[str] | None) -> list[Model]:
-    listed = list(models())
-    unknown = set(names or ()) - {model.name for model in listed}
-    if unknown:
-        raise UsageError(
-            f"There is no model {min(unknown)}; models.toml has "
-            f"{', '.join(model.name for model in listed)}."
-        )
-    return [model for model in listed if names is None or model.name in names]
 
 
 if __name__ == "__main__":

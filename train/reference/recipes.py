@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import shlex
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from edge_runtime.errors import DataError
+from edge_runtime.errors import UsageError
+
+_Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,24 @@ def tries() -> Iterator[Try]:
         yield Try(one["name"], one["question"], one["data"], tuple(shlex.split(words)))
 
 
+def chosen(names: Sequence[str] | None, listed: Mapping[str, _Entry], file: str) -> list[_Entry]:
+    """The entries of a file that are named, in its order; all of them for None.
+
+    Raises:
+        UsageError: a name that it does not have.
+    """
+    unknown = set(names or ()) - set(listed)
+    if unknown:
+        raise UsageError(f"{file} has no {min(unknown)}; it has {', '.join(listed)}.")
+    return [entry for name, entry in listed.items() if names is None or name in names]
+
+
 def with_needed(name: str, listed: Mapping[str, Try]) -> list[Try]:
     """The recipe of that name, and before it those whose runs it needs.
 
     Raises:
-        DataError: there is no such recipe.
+        UsageError: there is no such recipe.
     """
-    if name not in listed:
-        raise DataError(f"There is no recipe {name}; tries.toml has {', '.join(listed)}.")
-    needed = [one for word in listed[name].needs for one in with_needed(word, listed)]
-    return [*dict.fromkeys(needed), listed[name]]
+    (one,) = chosen([name], listed, "tries.toml")
+    needed = [other for word in one.needs for other in with_needed(word, listed)]
+    return [*dict.fromkeys(needed), one]

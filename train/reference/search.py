@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime._files import sha256, write_text
-from edge_runtime.errors import DermedgeError, TrainingError, UsageError
+from edge_runtime.errors import DermedgeError, TrainingError
 from train.configuration import partial_folder
 from train.reference.commands import dermedge
 from train.reference.data import ISIC_2017, TABLES, table
 from train.reference.page import page
-from train.reference.recipes import Found, Try, tries
+from train.reference.recipes import Found, Try, chosen, tries
 from train.report.evidence import read_history
 from train.run import MODEL_FILE, RunFolder
 
@@ -79,18 +79,13 @@ def search(names: Sequence[str] | None, work: Path, out: Path) -> None:
         UsageError: there is no recipe of a name.
         TrainingError, DataError: as `run`.
     """
-    listed = list(tries())
-    unknown = set(names or ()) - {one.name for one in listed}
-    if unknown:
-        raise UsageError(
-            f"There is no recipe {min(unknown)}; tries.toml has "
-            f"{', '.join(one.name for one in listed)}."
-        )
+    listed = {one.name: one for one in tries()}
+    wanted = chosen(names, listed, "tries.toml")
     found: dict[str, Found] = {}
-    for one in listed:
-        if names is None or one.name in names or (work / "search" / one.name).exists():
+    for one in listed.values():
+        if one in wanted or (work / "search" / one.name).exists():
             found[one.name] = run(one, work)
-            write_text(out, page([one for one in listed if one.name in found], found))
+            write_text(out, page([listed[name] for name in found], found))
 
 
 def _recipe(one: Try, out: Path) -> str:

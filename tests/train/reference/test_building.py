@@ -12,7 +12,7 @@ import pytest
 from convert.commands import convert as verb
 from convert.variants import chosen
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import DataError
+from edge_runtime.errors import UsageError
 from train.data.shelf import DATA_VARIABLE
 from train.reference import __main__ as script
 from train.reference import building
@@ -52,7 +52,7 @@ def test_recipes_that_a_recipe_needs_come_before_it() -> None:
     assert [one.name for one in with_needed("third", listed)] == ["first", "second", "third"]
     words = third.command(Path("t.csv"), Path("work/search/third"))
     assert words[words.index("--start") + 1] == "work/search/second"
-    with pytest.raises(DataError, match="no recipe fourth"):
+    with pytest.raises(UsageError, match="has no fourth; it has third"):
         with_needed("fourth", listed)
 
 
@@ -64,7 +64,7 @@ def test_wrong_name_is_refused_before_anything_is_done(
     assert "has no <!-- reference --> markers" in capsys.readouterr().err
     (tmp_path / "README.md").write_text("<!-- reference -->\n<!-- /reference -->\n")
     assert script.main(["--only", "refrence"]) == 2
-    assert "There is no model refrence; models.toml has reference, tiny" in capsys.readouterr().err
+    assert "models.toml has no refrence; it has reference, tiny" in capsys.readouterr().err
 
 
 def test_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_recipe_is_trained_and_measured_on_validation_and_on_a_source_it_has_not
 
 
 def test_recipe_of_no_such_name_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no recipe larg; tries\.toml has "):
+    with pytest.raises(UsageError, match=r"tries\.toml has no larg; it has "):
         search(["larg"], tmp_path, tmp_path / "page.md")
 
 
