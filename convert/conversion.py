@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,12 @@ from convert.evidence import Held, Images, images_of_run
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
 from convert.ladder import climbed, fallback_of
-from convert.making import making
+from convert.making import Make, making
 from convert.outcome import Conversion, Material, Options, Outcome
 from convert.packing import pack
 from convert.timing import timed
 from convert.trial import JUDGED_ON, REPORTED_ON, Bench
-from convert.variants import VARIANTS, Exported, Quantizer, VariantKind
+from convert.variants import VARIANTS, Exported
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import (
     ConversionError,
@@ -85,7 +84,7 @@ def convert(
     return Conversion(outcomes, out)
 
 
-def _outcomes(make: Callable[[VariantKind], Quantizer], bench: Bench) -> tuple[Outcome, ...]:
+def _outcomes(make: Make, bench: Bench) -> tuple[Outcome, ...]:
     """Every variant that was asked for, and the fallbacks of those that did not pass."""
     outcomes: list[Outcome] = []
     queue = [(kind, "") for kind in bench.options.variants]
