@@ -9,6 +9,7 @@ from edge_runtime.errors import UsageError
 
 Sampling = Literal["natural", "balanced"]
 Monitor = Literal["val_loss", "val_auc"]
+CalibrationKind = Literal["temperature", "bias-corrected"]
 
 IMPORTED = "imported"
 """`TrainConfig.arch` of a model that was trained elsewhere. No such architecture can be built, and
@@ -105,6 +106,9 @@ class TrainConfig:
             and kept; 0 for none.
         patience: stop after so many epochs without a better one; 0 never stops early.
         monitor: what makes an epoch the best, "val_loss" or "val_auc" (of the first target).
+        calibration: of the probabilities on validation: by a "temperature" alone, or
+            "bias-corrected", which makes them those of classes as frequent as there, whatever
+            logit adjustment, class weights or sampling did (`train.calibration`).
         augmentation: 0 turns it off, 1 is the usual strength.
         augment: the ranges that the strength scales.
         seed: of the split, the shuffling, the initial weights and the augmentation.
@@ -138,6 +142,7 @@ class TrainConfig:
     average_weights: float = 0.0
     patience: int = 0
     monitor: Monitor = "val_loss"
+    calibration: CalibrationKind = "temperature"
     augmentation: float = 1.0
     augment: Augmentation = field(default_factory=Augmentation)
     seed: int = 0
@@ -160,7 +165,9 @@ class TrainConfig:
             "val_fraction": (0.02, 0.5), "test_fraction": (0.02, 0.5),
             "sensitivity": (0.5, 0.999), "bootstrap": (100, 100_000),
         })  # fmt: skip
-        for name, choices in (("sampling", Sampling), ("monitor", Monitor)):
+        for name, choices in (
+            ("sampling", Sampling), ("monitor", Monitor), ("calibration", CalibrationKind)
+        ):  # fmt: skip
             if getattr(self, name) not in get_args(choices):
                 raise UsageError(
                     f"{name} is {getattr(self, name)!r}, expected {' or '.join(get_args(choices))}."

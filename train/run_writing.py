@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_runtime._files import new_folder, sha256, write_text
 from train import backend, progress
-from train.calibration import calibrate, fold_temperature
+from train.calibration import calibrate, fold
 from train.config import TrainConfig
 from train.data.table import SPLITS
 from train.metrics import Predictions, evaluate, operating_points
@@ -79,10 +79,12 @@ def write_run(
     def answers(part: str) -> Predictions:
         return replace(truth[part], probabilities=predict(prepared.tensors, index[part]))
 
-    calibration = calibrate(answers("val"), bootstrap=config.bootstrap, seed=config.seed)
+    calibration = calibrate(
+        answers("val"), kind=config.calibration, bootstrap=config.bootstrap, seed=config.seed
+    )
     progress.say(f"calibration: {calibration.reason}")
     if calibration.kept:
-        fold_temperature(learnt.model, calibration.temperature)
+        fold(learnt.model, calibration.temperature, calibration.biases)
     answered = {part: answers(part) for part in ("val", "test")}
     points = operating_points(answered["val"], config.sensitivity)
     metrics = {

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import UsageError
+from train.calibration import fold
 from train.prepared import Prepared
 from train.run import RunFolder
 from train.starting import refuse_unlisted
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 
 def teacher_of(run: RunFolder, prepared: Prepared) -> keras.Model:
-    """The model of a run, as a teacher of others.
+    """The model of a run, as a teacher of others: as it came out of its training, without the
+    biases of its calibration, which undo what logit adjustment does.
 
     Args:
         run: the teacher's.
@@ -39,7 +41,10 @@ def teacher_of(run: RunFolder, prepared: Prepared) -> keras.Model:
             f"have {', '.join(prepared.data.codes)}; take a teacher with the same."
         )
     refuse_unlisted(run, prepared)
-    return run.model()
+    model, calibration = run.model(), run.run.calibration
+    if calibration.kept and calibration.biases:
+        fold(model, 1.0, [-bias for bias in calibration.biases])
+    return model
 
 
 def taught(batches: Any, teacher: keras.Model, offsets: NDArray[np.float32], share: float) -> Any:

@@ -1,6 +1,8 @@
-"""The temperature: fitted, kept only where it helps for certain, folded into the last layer."""
+"""The scaling: fitted, kept only where it helps for certain, folded into the last layer."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TrainingError
 from edge_runtime.manifest import Label
 from train import backend
-from train.calibration import calibrate, fold_temperature
+from train.calibration import Calibration, calibrate, fold
+from train.config import CalibrationKind
 from train.metrics import Predictions
 
 LABELS = tuple(Label(code, code, code == "mel") for code in ("bkl", "mel", "nv"))
@@ -34,7 +37,7 @@ def answers(sharpness: float) -> Predictions:
 
 @pytest.mark.parametrize("sharpness", [2.0, 0.5])
 def test_temperature_of_a_miscalibrated_model_is_found_and_kept(sharpness: float):
-    found = calibrate(answers(sharpness), bootstrap=50, seed=0)
+    found = calibrate(answers(sharpness), kind="temperature", bootstrap=50, seed=0)
     assert found.kept
     assert found.temperature == pytest.approx(sharpness, rel=0.12)
     assert found.loss_after < found.loss_before
@@ -43,11 +46,45 @@ def test_temperature_of_a_miscalibrated_model_is_found_and_kept(sharpness: float
 
 
 def test_calibrated_model_is_left_alone():
-    found = calibrate(answers(1.0), bootstrap=50, seed=0)
+    found = calibrate(answers(1.0), kind="temperature", bootstrap=50, seed=0)
     assert not found.kept
     assert found.temperature == pytest.approx(1, rel=0.12)
     assert found.gain_low <= 0
     assert "left out" in found.reason
+
+
+def shifted(shift: tuple[float, ...], kind: CalibrationKind) -> Calibration:
+    """What is found for a calibrated model whose logits were shifted, as logit adjustment does."""
+    found = answers(1.0)
+    logits = np.log(found.probabilities.astype(np.float64)) + shift
+    moved = replace(found, probabilities=softmax(logits).astype(np.float32))
+    return calibrate(moved, kind=kind, bootstrap=50, seed=0)
+
+
+def test_biases_undo_a_shift_that_a_temperature_cannot():
+    shift = (0.0, 1.5, -0.5)
+    alone, both = shifted(shift, "temperature"), shifted(shift, "bias-corrected")
+    assert alone.biases == ()
+    assert both.kept
+    assert both.loss_after < alone.loss_after - 0.1
+    assert both.temperature == pytest.approx(1, rel=0.12)
+    undone = np.array(both.biases) + shift
+    assert undone - undone.mean() == pytest.approx([0, 0, 0], abs=0.2)
+    assert "a bias for each class" in both.reason
+
+
+def test_biases_of_a_calibrated_model_are_left_out():
+    found = calibrate(answers(1.0), kind="bias-corrected", bootstrap=50, seed=0)
+    assert not found.kept
+    assert np.ptp(found.biases) < 0.3
+
+
+def test_class_without_images_gets_no_extreme_bias():
+    found = answers(1.0)
+    lonely = replace(found, truth=np.where(found.truth == 2, 1, found.truth))
+    biases = calibrate(lonely, kind="bias-corrected", bootstrap=50, seed=0).biases
+    assert biases[2] == min(biases)
+    assert np.abs(biases).max() < 20
 
 
 def test_folded_temperature_divides_the_logits_and_keeps_the_order_of_the_classes():
@@ -57,11 +94,16 @@ def test_folded_temperature_divides_the_logits_and_keeps_the_order_of_the_classe
     model = build("plain_cnn", input_size=32, classes=3).model
     images = np.random.default_rng(0).integers(0, 256, (8, 32, 32, 3)).astype(np.float32)
     before = np.asarray(model(images, training=False), np.float64)
-    fold_temperature(model, 2.5)
+    fold(model, 2.5)
     after = np.asarray(model(images, training=False), np.float64)
     assert after == pytest.approx(softmax(np.log(before) / 2.5), abs=1e-6)
     assert (after.argmax(axis=1) == before.argmax(axis=1)).all()
     assert after.max() < before.max()
+
+    fold(model, 0.5, (1.0, -2.0, 0.0))
+    biased = np.asarray(model(images, training=False), np.float64)
+    expected = softmax(np.log(after) / 0.5 + [1.0, -2.0, 0.0])
+    assert biased == pytest.approx(expected, abs=1e-6)
 
 
 def test_model_without_a_layer_for_the_temperature_is_refused():
@@ -70,4 +112,4 @@ def test_model_without_a_layer_for_the_temperature_is_refused():
 
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2, name="other")])
     with pytest.raises(TrainingError, match='no dense layer "logits"'):
-        fold_temperature(model, 2.0)
+        fold(model, 2.0)

@@ -69,6 +69,21 @@ def test_teacher_that_has_seen_what_is_held_out_here_is_refused(
         teacher_of(run_folder, foreign)
 
 
+def test_teacher_answers_as_before_its_calibration_gave_classes_biases(
+    run_folder: RunFolder, generated: Path
+) -> None:
+    prepared = prepare(read_data(generated), run_folder.run.config)
+    biases = (0.5, -1.0, 2.0)
+    calibration = replace(run_folder.run.calibration, kept=True, biases=biases)
+    biased = replace(run_folder, run=replace(run_folder.run, calibration=calibration))
+    images = np.zeros((1, 32, 32, 3), np.float32)
+    logits = [
+        keras.Model(one.inputs, one.get_layer("logits").output)(images)
+        for one in (run_folder.model(), teacher_of(biased, prepared))
+    ]
+    np.testing.assert_allclose(logits[0] - logits[1], [biases], atol=1e-5)
+
+
 def test_train_learns_from_a_run(
     run_folder: RunFolder, generated: Path, tmp_path: Path, dermedge: Command
 ) -> None:

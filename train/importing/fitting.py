@@ -97,7 +97,7 @@ def fit(probabilities: Floats, sample: Sample) -> Fit:
     """
     answers = _answers(probabilities, sample)
     logits = _logits(answers)
-    losses = log_losses(logits, sample.truth, fit_temperature(logits, sample.truth))
+    losses = log_losses(logits / fit_temperature(logits, sample.truth), sample.truth)
     once = np.ones((1, len(losses)))
     areas = _areas(answers, sample, sample.weights)
     low, high = _interval(areas)

@@ -93,9 +93,15 @@ def about_calibration(calibration: Calibration) -> str:
         leaning = "neither overconfident nor too cautious"
     else:
         leaning = "overconfident" if temperature > 1 else "too cautious"
+    biases = (
+        ", and each class has a bias, so that the probabilities are those of classes as frequent "
+        "as there"
+        if calibration.biases
+        else ""
+    )
     found = (
         f"The temperature fitted on validation is {temperature:.3f}: uncorrected, the model was "
-        f"{leaning}. It changes the log loss there from {calibration.loss_before:.4f} to "
+        f"{leaning}{biases}. This changes the log loss there from {calibration.loss_before:.4f} to "
         f"{calibration.loss_after:.4f}; on lesions that it was not fitted to, it gains between "
         f"{calibration.gain_low:.4f} and {calibration.gain_high:.4f} (95% interval)."
     )
