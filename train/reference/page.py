@@ -30,8 +30,9 @@ def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
         "# The search for the reference model",
         "Written by `make model-search`; do not edit. Figures are of the Keras models on "
         "HAM10000's published validation part, with 95% intervals by lesion, and on ISIC 2017's "
-        "training images as a source that was left out. No test image was looked at. Minutes are "
-        "of training, on two cores that others used too.",
+        "training images as a source that was left out. A run evaluates its test part once, too; "
+        "what it found there was not read before the models were final. Minutes are of training, "
+        "on two cores that others used too.",
         str(tabulate(rows, heads, "github", disable_numparse=True)),
         "## Commands",
         "The tables are made by `train/reference/data.py`; paths are those where "

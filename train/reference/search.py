@@ -1,7 +1,7 @@
 """Try recipes one after another: `python -m train.reference.search`, and write what came of them.
 
 Each try is one `dermedge train`, then `dermedge evaluate` on validation and, where ISIC 2017 was
-not trained on, on its training images: a source that the model has never seen. No test image is
+not trained on, on its training images: a source that the model has never seen. No test figure is
 looked at. A second call goes on where the first was interrupted.
 """
 
