@@ -2,11 +2,12 @@
 
 - Temperature scaling: the logits are divided by one number (Guo et al., On Calibration of Modern
   Neural Networks, ICML 2017, section 4.2). The order of the classes never changes.
-- Bias-corrected temperature scaling: besides, a number is added for each class (Alexandari et al.,
-  Maximum Likelihood with Bias-Corrected Calibration is Hard-To-Beat at Label Shift Adaptation, ICML
-  2020). This undoes what logit adjustment, class weights or balanced sampling do to probabilities,
-  and with it what they do for rare classes: between two classes the more frequent one wins more
-  often.
+- Bias-corrected temperature scaling: besides, a number is added to the logits of the first target,
+  melanoma where it is a class (after Alexandari et al., Maximum Likelihood with Bias-Corrected
+  Calibration is Hard-To-Beat at Label Shift Adaptation, ICML 2020, who give every class one). It is
+  for training that lifts rare classes, by logit adjustment, weights or sampling: melanoma's
+  probability becomes that of melanoma being as frequent as on validation, and the other rare
+  classes stay lifted against the frequent ones.
 
 Either is kept only where it lowers the log loss with confidence on lesions that it was not fitted
 to, and then folded into the last layer, so that whatever runs the file, ours or not, gets
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,9 +30,8 @@ from train.metrics import CONFIDENCE, Predictions
 
 COLDEST, HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-7  # probabilities below it are taken for it, as a float32 softmax cannot tell
-_BIAS_DEVIATION = 1.0
-"""Standard deviation of the Gaussian prior of a bias, in nats: a dozen images of a class do not say
-much, and none say nothing."""
+_LARGEST_BIAS = 10.0
+"""In nats, for resamples that happen to hold none of the target."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Calibration:
         gain_low, gain_high: 95% interval of what it gains on lesions that it was not fitted to,
             resampled by lesion.
         reason: in words.
-        biases: what is added to the logits of each class after the division, in the order of the
+        biases: what is added to the logits after the division, for each class in the order of the
             labels; empty where only a temperature was fitted.
     """
 
@@ -81,13 +82,14 @@ def calibrate(
 
     Args:
         predictions: the uncalibrated model's answers on validation.
-        kind: a temperature alone, or a bias for each class too.
+        kind: a temperature alone, or a bias of the first target too.
         bootstrap: number of resamples of lesions; at most 200 are used.
         seed: of the resampling.
     """
     logits = np.log(np.clip(predictions.probabilities.astype(np.float64), _SMALLEST, 1.0))
     truth = predictions.truth
-    fit = _biased if kind == "bias-corrected" else _by_temperature
+    lifted = predictions.columns(predictions.targets[0]).astype(np.float64)
+    fit = partial(_biased, lifted) if kind == "bias-corrected" else _by_temperature
     scaling = fit(logits, truth)
     before, after = log_losses(logits, truth), log_losses(scaling(logits), truth)
     gains = _gains(logits, predictions, fit, min(bootstrap, 200), seed)
@@ -96,7 +98,7 @@ def calibrate(
     kept = low > 0
     verdict = "folded into the last layer" if kept else "left out, as the gain is not certain"
     biases = tuple(scaling.biases.tolist())
-    also = " and a bias for each class" if biases else ""
+    also = f" and a bias of {predictions.targets[0]}" if biases else ""
     return Calibration(
         temperature=scaling.temperature,
         kept=kept,
@@ -156,28 +158,28 @@ def _by_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> _S
     return _Scaling(fit_temperature(logits, truth), np.zeros(0))
 
 
-def _biased(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> _Scaling:
-    """Temperature and biases of the greatest posterior density."""
+def _biased(
+    lifted: NDArray[np.float64], logits: NDArray[np.float64], truth: NDArray[np.int64]
+) -> _Scaling:
+    """The temperature, and the bias of the classes marked by 1, with the lowest log loss."""
     from scipy.optimize import minimize
     from scipy.special import softmax
 
     count, classes = logits.shape
     right = np.eye(classes)[truth]
-    tightness = 1 / (count * _BIAS_DEVIATION**2)
 
     def loss(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        scaled, biases = logits / np.exp(point[0]), point[1:]
-        values = log_losses(scaled + biases, truth).mean() + tightness * (biases**2).sum() / 2
-        excess = (softmax(scaled + biases, axis=1) - right) / count
-        slopes = np.concatenate([
-            [-(excess * scaled).sum()], excess.sum(axis=0) + tightness * biases
-        ])  # fmt: skip
-        return float(values), slopes
+        divided = logits / np.exp(point[0])
+        scaled = divided + point[1] * lifted
+        excess = (softmax(scaled, axis=1) - right) / count
+        slopes = np.array([-(excess * divided).sum(), (excess @ lifted).sum()])
+        return float(log_losses(scaled, truth).mean()), slopes
 
-    bounds = [(np.log(COLDEST), np.log(HOTTEST)), *[(None, None)] * classes]
-    start = np.array([np.log(fit_temperature(logits, truth)), *np.zeros(classes)])
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds).x
-    return _Scaling(float(np.exp(found[0])), found[1:])
+    bounds = [(np.log(COLDEST), np.log(HOTTEST)), (-_LARGEST_BIAS, _LARGEST_BIAS)]
+    log_temperature, bias = minimize(
+        loss, np.zeros(2), jac=True, method="L-BFGS-B", bounds=bounds
+    ).x
+    return _Scaling(float(np.exp(log_temperature)), float(bias) * lifted)
 
 
 def _gains(

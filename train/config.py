@@ -107,8 +107,8 @@ class TrainConfig:
         patience: stop after so many epochs without a better one; 0 never stops early.
         monitor: what makes an epoch the best, "val_loss" or "val_auc" (of the first target).
         calibration: of the probabilities on validation: by a "temperature" alone, or
-            "bias-corrected", which makes them those of classes as frequent as there, whatever
-            logit adjustment, class weights or sampling did (`train.calibration`).
+            "bias-corrected", which gives melanoma the probability of being as frequent as there,
+            whatever logit adjustment, class weights or sampling did (`train.calibration`).
         augmentation: 0 turns it off, 1 is the usual strength.
         augment: the ranges that the strength scales.
         seed: of the split, the shuffling, the initial weights and the augmentation.

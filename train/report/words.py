@@ -94,8 +94,7 @@ def about_calibration(calibration: Calibration) -> str:
     else:
         leaning = "overconfident" if temperature > 1 else "too cautious"
     biases = (
-        ", and each class has a bias, so that the probabilities are those of classes as frequent "
-        "as there"
+        ", and a bias gives the first target the probability of being as frequent as there"
         if calibration.biases
         else ""
     )
