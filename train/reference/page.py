@@ -22,6 +22,7 @@ def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
         found: what came of each, by its name.
     """
     rows = [_row(one, found[one.name]) for one in tried]
+    told = [f"- `{one.name}`: {one.answer}" for one in tried if one.answer]
     heads = (
         "try", "question", "melanoma AUC, mean of the resolutions", "balanced accuracy",
         "macro-F1", "melanoma AUC on ISIC 2017, not trained on", "best epoch", "minutes",
@@ -34,6 +35,7 @@ def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
         "what it found there was not read before the models were final. Minutes are of training, "
         "on two cores that others used too.",
         str(tabulate(rows, heads, "github", disable_numparse=True)),
+        *(("## What they told", "\n".join(told)) if told else ()),
         "## Commands",
         "The tables are made by `train/reference/data.py`; paths are those where "
         "`make model-search` puts them.",

@@ -24,12 +24,14 @@ class Try:
         question: what it asks.
         data: a key of `train.reference.data.TABLES`.
         flags: of `dermedge train`; ``@NAME`` stands for the run folder of an earlier try.
+        answer: what its figures told, in words; empty before they are known.
     """
 
     name: str
     question: str
     data: str
     flags: tuple[str, ...]
+    answer: str = ""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -68,8 +70,8 @@ def tries() -> Iterator[Try]:
     listed = tomllib.loads(text)
     common = listed["common"]["flags"]
     for one in listed["try"]:
-        words = one["flags"] if one.get("alone") else f"{common} {one['flags']}"
-        yield Try(one["name"], one["question"], one["data"], tuple(shlex.split(words)))
+        flags = tuple(shlex.split(f"{common} {one['flags']}"))
+        yield Try(one["name"], one["question"], one["data"], flags, one.get("answer", ""))
 
 
 def chosen(names: Sequence[str] | None, listed: Mapping[str, _Entry], file: str) -> list[_Entry]:

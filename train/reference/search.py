@@ -28,6 +28,7 @@ from train.run import MODEL_FILE, RunFolder
 PAGE = Path("docs/model-search.md")
 WORK = Path("out/reference")
 _BOOTSTRAP = ("--bootstrap", "500")
+_NO_REPORT = "--no-report"
 
 
 def run(one: Try, work: Path) -> Found:
@@ -53,7 +54,8 @@ def run(one: Try, work: Path) -> Found:
         write_text(told, words)
     if not out.exists():
         if partial_folder(out).exists():
-            dermedge("train", "--resume", str(out))
+            quiet = [flag for flag in one.flags if flag == _NO_REPORT]  # no part of what is kept
+            dermedge("train", "--resume", str(out), *quiet)
         else:
             dermedge(*one.command(table(one.data, work), out))
     folder = RunFolder.open(out)

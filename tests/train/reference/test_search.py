@@ -95,8 +95,9 @@ def test_recipe_is_trained_and_measured_on_validation_and_on_a_source_it_has_not
     with pytest.raises(TrainingError, match="was trained by another recipe"):
         run(replace(one, flags=(*QUICK, "--seed", "1")), tmp_path)
     assert run(one, tmp_path).own == found.own  # not trained again, measured again
-    text = page([one], {"quick": found})
+    text = page([replace(one, answer="it does")], {"quick": found})
     assert "| `quick` | does it run |" in text
+    assert "- `quick`: it does" in text
     assert "dermedge train --data out/reference/ham/table.csv --arch plain_cnn" in text
 
 
