@@ -15,8 +15,8 @@ from edge_runtime.manifest import Label
 from edge_runtime.preprocess import InputRule
 
 INPUT_NAME, OUTPUT_NAME = "image", "probabilities"
-INPUT_DESCRIPTION = "RGB bytes, 0 to 255, as they are: normalisation is part of the model."
-OUTPUT_DESCRIPTION = "Calibrated probabilities of the classes, 0 to 1, which sum to 1."
+INPUT_DESCRIPTION = "RGB values, 0 to 255, as they are: normalisation is part of the model."
+OUTPUT_DESCRIPTION = "Probabilities of the classes, 0 to 1, which sum to 1."
 
 
 @dataclass(frozen=True)

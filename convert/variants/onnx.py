@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from convert.metadata import INPUT_NAME, OUTPUT_NAME
 from convert.variants import Exported, ends
 from edge_runtime.errors import VariantUnsupportedError
 
 OPSET = 17
-_INPUT = "image"
 _INTEGER_OPERATORS = [
     "Conv", "MatMul", "Gemm", "Add", "Mul", "Relu", "Clip", "MaxPool", "AveragePool",
     "GlobalAveragePool", "ReduceMean", "Transpose", "Reshape",
@@ -29,8 +29,8 @@ def float32(exported: Exported) -> bytes:
     import tf2onnx.rewriter  # takes a number of the counter below when it is first imported
 
     shape = (1, exported.size, exported.size, 3)
-    function = tf.function(lambda image: exported.model(image, training=False))
-    signature = [tf.TensorSpec(shape, tf.float32, name=_INPUT)]
+    function = tf.function(lambda image: {OUTPUT_NAME: exported.model(image, training=False)})
+    signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
     tf2onnx.utils.INTERNAL_NAME = 1  # counted on in its names; so, one model has one content
     try:
         model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
@@ -98,7 +98,7 @@ def int8(exported: Exported) -> bytes:
         def get_next(self) -> dict[str, Any] | None:
             """The next feed, or None at the end."""
             image = next(self._images, None)
-            return None if image is None else {_INPUT: image[np.newaxis].astype(np.float32)}
+            return None if image is None else {INPUT_NAME: image[np.newaxis].astype(np.float32)}
 
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, quantized = (Path(folder) / f"{name}.onnx" for name in "pqr")

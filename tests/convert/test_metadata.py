@@ -146,7 +146,9 @@ def test_onnx_file_says_the_same_as_properties(
     assert json.loads(found["labels"]) == ["bkl", "mel", "nv"]
     assert json.loads(found["malignant"]) == ["mel"]
     assert json.loads(found["input"])["size"] == 32
-    assert found["input_description"].startswith("RGB bytes, 0 to 255")
+    assert found["input_description"].startswith("RGB values, 0 to 255")
+    assert [one.name for one in session.get_inputs()] == ["image"]
+    assert [one.name for one in session.get_outputs()] == ["probabilities"]
 
 
 # Every format

@@ -1,0 +1,44 @@
+"""The code of docs/apps.md answers as the runtime does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_runtime import Classifier
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "apps.md"
+
+
+def answered(bundle: Path, name: str, photo: Path) -> dict[str, object]:
+    """What the code of the page has found, by the names of its variables."""
+    (code,) = re.findall(r"```python\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    named = 'Path("bundle"), "tflite_int8", "photo.jpg"'
+    assert named in code
+    code = code.replace(named, f"Path({str(bundle)!r}), {name!r}, {str(photo)!r}")
+    found: dict[str, object] = {}
+    exec(compile(code, str(PAGE), "exec"), found)
+    return found
+
+
+@pytest.mark.parametrize("name", ["tflite_int8", "tflite_f32"])
+def test_code_of_the_page_decides_as_the_runtime_does(
+    name: str, bundle: Path, images: list[Path], tmp_path: Path
+) -> None:
+    wide = tmp_path / "wide.png"
+    with Image.open(images[0]) as image:
+        image.resize((90, 70)).save(wide)
+    classifier = Classifier.open(bundle, name, checks=False)
+    decisions = set()
+    for photo in [wide, *images[1:12]]:
+        found, expected = answered(bundle, name, photo), classifier.classify(photo)
+        np.testing.assert_allclose(
+            found["probabilities"], list(expected.probabilities.values()), atol=1e-6
+        )
+        assert ("refer" if found["refer"] else "routine") == expected.decision
+        decisions.add(expected.decision)
+    assert decisions == {"refer", "routine"}
