@@ -81,9 +81,9 @@ def _lesions(run: RunFolder) -> dict[str, int]:
     rows = run.rows()
     if not any(row.lesion_id for row in rows):
         return {}
-    return {
-        split: len({row.group for row in rows if row.split == split}) for split in run.run.counts
-    }
+    from train.run import lesions_by_split
+
+    return lesions_by_split(rows)
 
 
 def _cell(value: Any) -> str:

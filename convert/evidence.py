@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from edge_runtime.manifest import Label
 from train import progress
-from train.data.split import groups_of
 from train.data.table import class_indices
 from train.data.tensors import load_tensors
 from train.metrics import Predictions
-from train.run import RunFolder, SplitRow
+from train.run import RunFolder, SplitRow, lesions_of
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def predictions(
     return Predictions(
         probabilities=probabilities,
         truth=class_indices([row.label for row in rows], codes),
-        groups=np.array(groups_of(rows, [row.sha256 for row in rows])),
+        groups=lesions_of(rows),
         labels=labels,
         melanoma=melanoma,
     )

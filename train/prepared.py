@@ -14,11 +14,11 @@ from edge_runtime._strict import to_json
 from edge_runtime.preprocess import InputRule
 from train import progress
 from train.config import TrainConfig
-from train.data.split import groups_of, split
+from train.data.split import split
 from train.data.table import SPLITS, Dataset, class_indices
 from train.data.tensors import digest_files, load_tensors
 from train.metrics import Predictions, require_both
-from train.run import SplitRow
+from train.run import SplitRow, lesions_of
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _truth(data: Dataset, rows: Sequence[SplitRow], index: NDArray[np.int64]) ->
     return Predictions(
         probabilities=np.empty((len(chosen), 0), np.float32),
         truth=class_indices([row.label for row in chosen], data.codes),
-        groups=np.array(groups_of(chosen, [row.sha256 for row in chosen])),
+        groups=lesions_of(chosen),
         labels=data.labels,
         melanoma=data.melanoma,
     )

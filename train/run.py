@@ -29,6 +29,8 @@ from edge_runtime.preprocess import InputRule
 from train.calibration import Calibration
 from train.config import TrainConfig
 from train.data.description import Description
+from train.data.split import groups_of
+from train.data.table import SPLITS
 from train.data.tensors import digest_files
 
 SCHEMA_VERSION = 1
@@ -53,10 +55,16 @@ class SplitRow:
     split: str
     attributes: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def group(self) -> str:
-        """What intervals resample: the lesion, or the image where the lesion is unknown."""
-        return self.lesion_id or self.image_id
+
+def lesions_of(rows: Sequence[SplitRow]) -> NDArray[np.str_]:
+    """What intervals resample, shape (n,): the lesion of every row, see `groups_of`."""
+    return np.array(groups_of(rows, [row.sha256 for row in rows]), np.str_)
+
+
+def lesions_by_split(rows: Sequence[SplitRow]) -> dict[str, int]:
+    """How many lesions each part has, as far as lesions and copies are known."""
+    lesions, parts = lesions_of(rows), np.array([row.split for row in rows])
+    return {split: len(set(lesions[parts == split])) for split in SPLITS}
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from edge_runtime._files import write_text
 from edge_runtime.checks import Checks, Inspection, Inspector
 from edge_runtime.manifest import Manifest
 from edge_runtime.quality import READINGS, Figures, Flaw
-from train.run import SplitRow
+from train.run import SplitRow, lesions_of
 
 PAGE, QUALITY_PLOT, REFUSAL_PLOT = "quality.md", "quality_roc.svg", "quality_refusal.svg"
 LIST = "quality_photographs.csv"
@@ -131,7 +131,7 @@ def _limits(
 
 def _good_images(rows: Sequence[SplitRow], tested: Sequence[Inspection], manifest: Manifest) -> str:
     labels = np.array([row.label for row in rows])
-    groups = np.array([row.group for row in rows])
+    groups = lesions_of(rows)
     melanoma = labels == manifest.melanoma
     lines = [
         "## Good test images that are refused\n",

@@ -8,6 +8,7 @@ import math
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from edge_runtime._files import sha256
 from edge_runtime.errors import RunError
 from edge_runtime.preprocess import load_input
 from train.data.table import read_data
-from train.run import RunFolder, format_run
+from train.report.evidence import read_answers
+from train.run import RunFolder, format_run, lesions_of
 
 FILES = [
     "config.toml",
@@ -76,13 +78,25 @@ def test_split_file_names_every_image_with_its_digest_and_tears_no_lesion(
     for row in rows:
         assert row.sha256 == sha256((generated / row.file).read_bytes())
     sides: dict[str, set[str]] = defaultdict(set)
-    for row in rows:
-        sides[row.group].add(row.split)
+    for row, lesion in zip(rows, lesions_of(rows), strict=True):
+        sides[lesion].add(row.split)
     assert {len(found) for found in sides.values()} == {1}
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         counts[row.split][row.label] += 1
     assert run_folder.run.counts == counts
+
+
+def test_answers_are_resampled_by_lesion_and_copies_of_a_file_are_one(
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [replace(row, lesion_id="") for row in run_folder.rows()]
+    first, second, *_ = (at for at, row in enumerate(rows) if row.split == "val")
+    rows[second] = replace(rows[second], sha256=rows[first].sha256)
+    monkeypatch.setattr(RunFolder, "rows", lambda _: rows)
+    groups = read_answers(run_folder, "val").predictions.groups
+    assert groups[0] == groups[1]
+    assert len(set(groups)) == len(groups) - 1
 
 
 def test_history_has_a_row_an_epoch_and_no_nan(run_folder: RunFolder) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from edge_runtime._strict import to_json
 from edge_runtime.errors import DermedgeError, RunError, TrainingError
@@ -152,7 +150,4 @@ def _open(out: Path, number: int, part: Dataset) -> RunFolder:
 def _answers(run: RunFolder) -> Fold:
     from train.report.evidence import read_answers
 
-    answered = read_answers(run, "test")
-    groups = groups_of(answered.rows, [row.sha256 for row in answered.rows])
-    predictions = replace(answered.predictions, groups=np.array(groups))
-    return Fold(predictions, run.run.operating_points)
+    return Fold(read_answers(run, "test").predictions, run.run.operating_points)

@@ -15,7 +15,7 @@ from train.data.table import class_indices
 from train.data.tensors import load_tensors
 from train.evaluation.images import Images, images_of_run
 from train.metrics import Predictions
-from train.run import HISTORY_FILE, RunFolder, SplitRow
+from train.run import HISTORY_FILE, RunFolder, SplitRow, lesions_of
 
 JUDGED = ("val", "test")
 
@@ -71,7 +71,7 @@ def read_answers(run: RunFolder, split: str) -> Answered:
     predictions = Predictions(
         probabilities=probabilities.reshape(len(rows), len(codes)),
         truth=class_indices([row.label for row in rows], codes),
-        groups=np.array([row.group for row in rows]),
+        groups=lesions_of(rows),
         labels=run.run.labels,
         melanoma=run.run.melanoma,
     )

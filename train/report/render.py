@@ -28,7 +28,7 @@ from train.report.mistakes import Example, examples, explained
 from train.report.style import PALETTE, SPLIT_WORDS
 from train.report.templates import environment
 from train.robustness import CLEAN, CORRUPTIONS, SEVERITIES, Corrupted, corrupt, random_of
-from train.run import MODEL_FILE, Run, RunFolder
+from train.run import MODEL_FILE, Run, RunFolder, lesions_by_split
 
 if TYPE_CHECKING:
     from train.evaluation.subgroups import Subgroup
@@ -282,4 +282,4 @@ def _lesions(folder: RunFolder) -> dict[str, int] | None:
     rows = folder.rows()
     if not any(row.lesion_id for row in rows):
         return None
-    return {split: len({row.group for row in rows if row.split == split}) for split in SPLITS}
+    return lesions_by_split(rows)
