@@ -129,6 +129,13 @@ def fold(model: Any, temperature: float, biases: Sequence[float] = ()) -> None:
     layer.set_weights([kernel / divisor, bias / divisor + added])
 
 
+def unfold(model: Any, calibration: Calibration) -> None:
+    """Take back what `fold` did, in place: the model answers as it was trained."""
+    if calibration.kept:
+        temperature = calibration.temperature
+        fold(model, 1 / temperature, [-temperature * bias for bias in calibration.biases])
+
+
 def fit_temperature(logits: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
     """The temperature with the lowest log loss.
 

@@ -45,7 +45,7 @@ class CheckpointFile:
 
     Args:
         folder: exists, and is the run's own.
-        fingerprint: of the data and the configuration, see `train.training`.
+        fingerprint: of what has to be the same to go on: the data, the teacher.
     """
 
     def __init__(self, folder: Path, fingerprint: str) -> None:
@@ -72,7 +72,7 @@ class CheckpointFile:
         """What was saved, or None.
 
         Raises:
-            RunError: the file is damaged, or belongs to other data or another configuration.
+            RunError: the file is damaged, or belongs to other data or another teacher.
         """
         if not self._path.is_file():
             return None
@@ -86,9 +86,9 @@ class CheckpointFile:
             ) from None
         if facts["fingerprint"] != self._fingerprint:
             raise RunError(
-                f"The images, their labels or their split are no longer what {self._path.parent} "
-                "was begun with; bring the data back as it was, or remove that folder and train "
-                "anew."
+                f"The images, their labels, their split or the teacher are no longer what "
+                f"{self._path.parent} was begun with; bring them back as they were, or remove that "
+                "folder and train anew."
             )
         return Checkpoint(
             history=tuple(facts["history"]),

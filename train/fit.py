@@ -21,9 +21,9 @@ from train.fast_layers import with_fast_layers
 from train.head import fit_head
 from train.memory import check_fits
 from train.metrics import Predictions
-from train.objective import class_weights, cross_entropy, logit_offsets
+from train.objective import class_weights, cross_entropy, log_frequencies
 from train.pipeline import Predict, predictor, steps_per_epoch, training_batches
-from train.teaching import taught
+from train.teaching import Teacher, taught
 
 OnEpoch = Callable[[Mapping[str, float]], None]
 
@@ -63,7 +63,7 @@ class Fitted:
 def fit(
     model: keras.Model, parts: Parts, config: TrainConfig, *,
     checkpoints: CheckpointFile | None = None, on_epoch: OnEpoch | None = None,
-    no_more: bool = False, teacher: keras.Model | None = None,
+    no_more: bool = False, teacher: Teacher | None = None,
 ) -> Fitted:  # fmt: skip
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
@@ -76,7 +76,7 @@ def fit(
             not the run was broken.
         on_epoch: called with every new row of the history; what it raises ends the fit.
         no_more: take the best epoch of those that were kept, and train no further.
-        teacher: its probabilities are learnt beside the labels, see `train.teaching`.
+        teacher: its probabilities are learnt beside the labels.
 
     Raises:
         TrainingError: the loss is no longer finite, memory or disk are too small, or there is no
@@ -119,7 +119,7 @@ class _Learner:
     """A network in training: what one epoch does, and the state between two."""
 
     def __init__(
-        self, model: keras.Model, parts: Parts, config: TrainConfig, teacher: keras.Model | None
+        self, model: keras.Model, parts: Parts, config: TrainConfig, teacher: Teacher | None
     ) -> None:
         self._model, self._parts, self._config = model, parts, config
         self._teacher = teacher
@@ -231,8 +231,8 @@ class _Learner:
                 classes=len(self._weights), config=self._config, first_epoch=first_epoch,
             )  # fmt: skip
             if self._teacher is not None:
-                offsets = logit_offsets(parts.train_labels, self._weights, self._config)
-                batches = taught(batches, self._teacher, offsets, self._config.distillation)
+                met = log_frequencies(parts.train_labels, self._weights, self._config)
+                batches = taught(batches, self._teacher, met, self._config.distillation)
             self._batches = iter(batches)
         return self._batches
 

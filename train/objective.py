@@ -25,6 +25,22 @@ def class_weights(labels: NDArray[np.int64], classes: int, power: float) -> NDAr
     return scaled
 
 
+def log_frequencies(
+    labels: NDArray[np.int64], weights: NDArray[np.float32], config: TrainConfig
+) -> NDArray[np.float32]:
+    """Logarithm of the share of each class that a network meets, after sampling and weights.
+
+    Args:
+        labels: class indices of the training images.
+        weights: of each class.
+        config: its sampling is used.
+    """
+    classes = len(weights)
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    met = (np.ones(classes) if config.sampling == "balanced" else np.maximum(counts, 1)) * weights
+    return np.log(met / met.sum()).astype(np.float32)
+
+
 def logit_offsets(
     labels: NDArray[np.int64], weights: NDArray[np.float32], config: TrainConfig
 ) -> NDArray[np.float32]:
@@ -32,20 +48,15 @@ def logit_offsets(
 
     Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, equation 10: the logarithm
     of the class frequencies times `TrainConfig.logit_adjustment`. The frequencies are those that
-    the network meets, after sampling and class weights.
+    the network meets, see `log_frequencies`.
 
     Args:
         labels: class indices of the training images.
         weights: of each class.
         config: how sampling and adjustment are set.
     """
-    classes = len(weights)
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
-    met = (np.ones(classes) if config.sampling == "balanced" else np.maximum(counts, 1)) * weights
-    offsets: NDArray[np.float32] = np.asarray(
-        config.logit_adjustment * np.log(met / met.sum()), np.float32
-    )
-    return offsets
+    adjustment = np.float32(config.logit_adjustment)
+    return adjustment * log_frequencies(labels, weights, config)
 
 
 def cross_entropy(

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import LeakError, UsageError
+from train.calibration import unfold
+from train.config import IMPORTED
 from train.prepared import Prepared
 from train.run import RunFolder
 
@@ -33,7 +35,9 @@ def started_from(built: Built, run: RunFolder, prepared: Prepared) -> Built:
             f"{', '.join(codes)}; start from a run with the same."
         )
     refuse_unlisted(run, prepared)
-    before = run.model().get_weights()
+    earlier = run.model()
+    unfold(earlier, run.run.calibration)  # the loss means the logits as they were trained
+    before = earlier.get_weights()
     shapes = [weight.shape for weight in before]
     if shapes != [weight.shape for weight in built.model.get_weights()]:
         raise UsageError(
@@ -51,8 +55,13 @@ def refuse_unlisted(run: RunFolder, prepared: Prepared) -> None:
     the model that it began as, has learnt by heart.
 
     Raises:
-        LeakError: names how many there are and the first one.
+        LeakError: names how many there are and the first one, or says that nobody can tell.
     """
+    if run.run.config.arch == IMPORTED:
+        raise LeakError(
+            f"{run.run.name} was trained elsewhere, and what a run of dermedge has seen cannot be "
+            "told of it; start from, or learn from, one that was trained here."
+        )
     listed = {row.sha256 for row in prepared.rows if row.split == "train"}
     learnt = [row for row in run.rows() if row.split == "train"]
     unlisted = [row for row in learnt if row.sha256 not in listed]

@@ -7,24 +7,42 @@ et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import UsageError
-from train.calibration import fold
+from train.calibration import unfold
+from train.data.table import class_indices
+from train.objective import class_weights, log_frequencies
 from train.prepared import Prepared
-from train.run import RunFolder
+from train.run import MODEL_FILE, RunFolder
 from train.starting import refuse_unlisted
 
 if TYPE_CHECKING:
     import keras
 
 
-def teacher_of(run: RunFolder, prepared: Prepared) -> keras.Model:
-    """The model of a run, as a teacher of others: as it came out of its training, without the
-    biases of its calibration, which undo what logit adjustment does.
+@dataclass(frozen=True)
+class Teacher:
+    """A model that others learn from, as it came out of its training.
+
+    Attributes:
+        model: its layer "logits" is asked.
+        prior: what these logits hold of the frequencies of the classes in its training, as
+            logarithms of shape (classes,): all of it, or with logit adjustment less.
+        digest: SHA-256 of the model's file.
+    """
+
+    model: keras.Model
+    prior: NDArray[np.float32]
+    digest: str
+
+
+def teacher_of(run: RunFolder, prepared: Prepared) -> Teacher:
+    """The model of a run, as a teacher of others.
 
     Args:
         run: the teacher's.
@@ -35,26 +53,34 @@ def teacher_of(run: RunFolder, prepared: Prepared) -> keras.Model:
         LeakError: the run was trained on images that are not in the training part here: what the
             teacher knows of them would reach the student.
     """
-    if run.run.codes != tuple(prepared.data.codes):
+    codes = run.run.codes
+    if codes != tuple(prepared.data.codes):
         raise UsageError(
-            f"The teacher {run.run.name} knows the classes {', '.join(run.run.codes)}, the data "
+            f"The teacher {run.run.name} knows the classes {', '.join(codes)}, the data "
             f"have {', '.join(prepared.data.codes)}; take a teacher with the same."
         )
     refuse_unlisted(run, prepared)
-    model, calibration = run.model(), run.run.calibration
-    if calibration.kept and calibration.biases:
-        fold(model, 1.0, [-bias for bias in calibration.biases])
-    return model
+    model = run.model()
+    unfold(model, run.run.calibration)
+    config = run.run.config
+    labels = class_indices([row.label for row in run.rows() if row.split == "train"], codes)
+    weights = class_weights(labels, len(codes), config.class_weighting)
+    held = np.float32(1 - config.logit_adjustment)
+    prior = held * log_frequencies(labels, weights, config)
+    return Teacher(model, prior, run.run.files[MODEL_FILE])
 
 
-def taught(batches: Any, teacher: keras.Model, offsets: NDArray[np.float32], share: float) -> Any:
+def taught(batches: Any, teacher: Teacher, frequencies: NDArray[np.float32], share: float) -> Any:
     """Batches whose targets are partly the teacher's probabilities.
+
+    They are those of classes as frequent as the student meets them, however often the teacher did:
+    the one prior is taken out of its logits and the other put in (Saerens et al., Adjusting the
+    outputs of a classifier to new a priori probabilities, Neural Computation 14, 2002).
 
     Args:
         batches: ``tf.data.Dataset`` of (images, targets, weights), see `train.pipeline`.
-        teacher: its layer "logits" is asked; images are resized to its input where they have to be.
-        offsets: what the loss adds to the student's logits (`train.objective.logit_offsets`): the
-            teacher's get the same, as both answer as if classes were equally frequent.
+        teacher: images are resized to its input where they have to be.
+        frequencies: of the classes as the student meets them (`train.objective.log_frequencies`).
         share: of the target that is the teacher's.
     """
     import keras
@@ -62,14 +88,15 @@ def taught(batches: Any, teacher: keras.Model, offsets: NDArray[np.float32], sha
 
     from train.fast_layers import with_fast_layers
 
-    network = with_fast_layers(keras.Model(teacher.inputs, teacher.get_layer("logits").output))
-    size = teacher.input_shape[1:3]
+    model = teacher.model
+    network = with_fast_layers(keras.Model(model.inputs, model.get_layer("logits").output))
+    size, shift = model.input_shape[1:3], frequencies - teacher.prior
 
     def teach(images: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
         seen = images
         if tuple(images.shape[1:3]) != size:
             seen = tf.image.resize(images, size, antialias=True)
-        told = tf.nn.softmax(network(seen, training=False) + offsets)
+        told = tf.nn.softmax(network(seen, training=False) + shift)
         return images, (1 - share) * targets + share * told, weights
 
     return batches.map(teach).prefetch(1)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime._files import write_text
+from edge_runtime._files import sha256, write_text
 from edge_runtime.errors import RunError, TrainingError, UsageError
 from train import backend, progress
 from train.checkpoint import CheckpointFile, full_disk
@@ -27,15 +27,15 @@ from train.configuration import (
 )
 from train.data.table import Dataset
 from train.log import recorded
+from train.memory import check_fits
 from train.prepared import Prepared, prepare
 from train.run import RunFolder
 from train.run_writing import Learnt, write_run
 
 if TYPE_CHECKING:
-    import keras
-
     from train.architectures import Built
     from train.fit import Fitted, Parts
+    from train.teaching import Teacher
 
 GRID_IMAGES = 6
 """Images in the picture of the augmentation."""
@@ -99,6 +99,8 @@ def train(
         built = _build(data, config)
         prepared = prepare(data, config)
         built = _started(built, prepared, config)
+        teacher = _teacher(prepared, config)
+        check_fits(built.model, config)  # nothing is left behind by what is refused
         _keep(partial, chosen)
         _announce(prepared, config, built)
         from train.fit import fit
@@ -108,13 +110,14 @@ def train(
             if on_epoch is not None:
                 on_epoch(row)
 
-        checkpoints = CheckpointFile(partial, prepared.fingerprint)
+        checkpoints = CheckpointFile(partial, _fingerprint(prepared, teacher))
         fitted = fit(
             built.model, _parts(prepared), config, checkpoints=checkpoints, on_epoch=epoch_done,
-            no_more=no_more, teacher=_teacher(prepared, config),
+            no_more=no_more, teacher=teacher,
         )  # fmt: skip
         try:
-            learnt = Learnt(built.model, built.weights, fitted.history, fitted.best_epoch)
+            weights = built.weights + _taught_by(config, teacher)
+            learnt = Learnt(built.model, weights, fitted.history, fitted.best_epoch)
             write_run(out, prepared, config, learnt, {CONFIG_FILE: format_configuration(chosen)})
         except OSError as error:
             raise TrainingError(f"{full_disk(error, out.parent)}.") from None
@@ -200,12 +203,26 @@ def _started(built: Built, prepared: Prepared, config: TrainConfig) -> Built:
     return started_from(built, RunFolder.open(config.start), prepared)
 
 
-def _teacher(prepared: Prepared, config: TrainConfig) -> keras.Model | None:
+def _teacher(prepared: Prepared, config: TrainConfig) -> Teacher | None:
     if not config.teacher:
         return None
     from train.teaching import teacher_of
 
     return teacher_of(RunFolder.open(config.teacher), prepared)
+
+
+def _fingerprint(prepared: Prepared, teacher: Teacher | None) -> str:
+    """Of what a run that goes on has to find unchanged."""
+    if teacher is None:
+        return prepared.fingerprint
+    return sha256(f"{prepared.fingerprint} {teacher.digest}".encode())
+
+
+def _taught_by(config: TrainConfig, teacher: Teacher | None) -> str:
+    """Words for the run and its card."""
+    if teacher is None:
+        return ""
+    return f"; taught by the run {Path(config.teacher).name} ({teacher.digest[:12]})"
 
 
 def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:

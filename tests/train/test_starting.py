@@ -45,6 +45,21 @@ def test_a_larger_network_starts_with_the_weights_of_the_run(
     assert started.weights == "those of the run run (random initialisation)"
 
 
+def test_calibration_of_the_run_is_taken_out_of_its_weights(
+    run_folder: RunFolder, larger: TrainConfig, prepared: Prepared
+) -> None:
+    calibration = replace(
+        run_folder.run.calibration, kept=True, temperature=0.8, biases=(0.0, -1.5, 0.0)
+    )
+    calibrated = replace(run_folder, run=replace(run_folder.run, calibration=calibration))
+    kernel, bias = run_folder.model().get_layer("logits").get_weights()
+    started = started_from(built(larger), calibrated, prepared).model.get_layer("logits")
+    np.testing.assert_allclose(started.get_weights()[0], kernel * 0.8, rtol=1e-5)
+    np.testing.assert_allclose(
+        started.get_weights()[1], (bias - [0.0, -1.5, 0.0]) * 0.8, rtol=1e-5, atol=1e-6
+    )
+
+
 def test_training_goes_on_from_the_run(
     run_folder: RunFolder, generated: Path, tmp_path: Path, dermedge: Command
 ) -> None:

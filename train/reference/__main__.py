@@ -13,7 +13,7 @@ from edge_runtime._files import write_text
 from edge_runtime.errors import DermedgeError, UsageError
 from train.reference.building import build, models
 from train.reference.card import table
-from train.reference.recipes import chosen, tries, with_needed
+from train.reference.recipes import chosen
 from train.reference.search import PAGE, WORK, search
 
 README = Path("README.md")
@@ -32,8 +32,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         _marked(README)
         for model in chosen(given.only, {one.name: one for one in models()}, "models.toml"):
-            needed = with_needed(model.run, {one.name: one for one in tries()})
-            search([one.name for one in needed], given.work, PAGE)
+            search([model.run], given.work, PAGE)
             figures = build(model, given.work, given.out / model.name)
             if model.name == SHOWN:
                 show(figures, README)

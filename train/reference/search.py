@@ -21,7 +21,7 @@ from train.configuration import partial_folder
 from train.reference.commands import dermedge
 from train.reference.data import ISIC_2017, TABLES, table
 from train.reference.page import page
-from train.reference.recipes import Found, Try, chosen, tries
+from train.reference.recipes import Found, Try, chosen, tries, with_needed
 from train.report.evidence import read_history
 from train.run import MODEL_FILE, RunFolder
 
@@ -82,7 +82,11 @@ def search(names: Sequence[str] | None, work: Path, out: Path) -> None:
         TrainingError, DataError: as `run`.
     """
     listed = {one.name: one for one in tries()}
-    wanted = chosen(names, listed, "tries.toml")
+    wanted = [
+        needed
+        for one in chosen(names, listed, "tries.toml")
+        for needed in with_needed(one.name, listed)
+    ]
     found: dict[str, Found] = {}
     for one in listed.values():
         if one in wanted or (work / "search" / one.name).exists():
