@@ -37,7 +37,7 @@ help:
 	@echo 'make format          put the code into its style'
 	@echo 'make readme          put a transcript of the demo into the README'
 	@echo 'make docs            docs/errors.md and docs/api.md, from the code'
-	@echo 'make clean           remove the environment and what the demo made'
+	@echo 'make clean           remove the environments and what the demo made; trained runs stay in out/'
 
 demo: $(STAMP)
 	$(BIN)/dermedge demo --out out/demo --overwrite
@@ -103,7 +103,7 @@ docs: $(STAMP)
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) $(MEDIAPIPE) $(FUZZ) out
+	rm -rf $(VENV) $(MEDIAPIPE) $(FUZZ) out/demo
 
 $(STAMP): $(MANIFESTS)
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) \

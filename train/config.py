@@ -73,7 +73,7 @@ class TrainConfig:
     """Everything that shapes a run besides the data.
 
     Attributes:
-        arch: name of an architecture, see `train.architectures`.
+        arch: name of an architecture.
         width: factor on the channels, for the architectures that have one.
         input_size: side of the input in pixels.
         pretrained: start from the architecture's ImageNet weights where it has them.

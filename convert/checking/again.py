@@ -33,7 +33,7 @@ def check(
         split: which part of them.
         margins: the largest losses that pass.
         reference: a run whose Keras model is compared with; without one, the bundle's own float32
-            TFLite file is, which conversion proved to be equal to it.
+            TFLite file is, which conversion judged against it.
         variants: names; all of the bundle's for None.
         bootstrap, seed: of the 95% intervals.
 

@@ -101,7 +101,7 @@ class Execution:
 
         Args:
             run: whose Keras model is compared with; without one, the bundle's own float32 TFLite
-                file is, which conversion proved to be equal to it.
+                file is, which conversion judged against it.
 
         Raises:
             VariantError: neither a run nor such a file.

@@ -38,7 +38,7 @@ A variant that does not pass the gate gets further tries, in this order (`conver
 1. **The layers that cause the loss stay in float.** TensorFlow's quantization debugger makes files
    in which one layer alone is in 8 bits, inputs and output with it. The mean Kullback-Leibler
    divergence of their answers on calibration images ranks the layers. The worst 5, 10, 20 and 40%
-   of them are left in float, one try after the other, until the gate is content.
+   of them are left in float, one try after the other, until the gate is content. (TFLite only.)
 2. **16-bit activations** (`tflite_int16x8`), where the operators allow them.
 3. **16-bit floats** (`tflite_f16`; for ONNX `onnx_f16`, at once).
 
@@ -49,9 +49,9 @@ step that suits the large ones, and the figure is still 0.3.
 
 Nothing is tried where the validation images could not pass even an exact copy of the model, for
 want of melanomas. Validation chooses among the tries, so a file that passes after several has had
-as many chances; docs/gate.md gives the chance that one of them is luck (0.0 to 0.1% for a file that
-lost 0.03 of AUC). The test images are looked at once, after the last try. `--no-ladder` turns it
-off."""
+as many chances; docs/gate.md gives the chance that one of them is luck (for a file that lost 0.03 of
+AUC 0.0 to 0.1%, and 4.2% where that is a few whole lesions). The test images are looked at once, after
+the last try. `--no-ladder` turns it off."""
 
 
 def main() -> None:

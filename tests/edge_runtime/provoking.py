@@ -216,7 +216,7 @@ PROVOCATIONS = (
                 _wrong_answers),
     Provocation(errors.DataNotFoundError, "`dermedge train --data data`, a wrong path",
                 _no_data),
-    Provocation(errors.TableError, "a table without a column for the diagnosis",
+    Provocation(errors.TableError, "a table without a column for the class",
                 lambda: _table("image_id,label", "a,nv"), "Name the columns so."),
     Provocation(errors.MissingImagesError, "a table that lists an image that is not there",
                 lambda: _table("image_id,dx", "a,nv", "b,mel", images=("a.jpg",))),

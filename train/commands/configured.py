@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments
+from train.architectures import ARCHITECTURES
 from train.config import Augmentation, TrainConfig
 from train.configuration import (
     Configuration,
@@ -66,6 +67,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     helps, defaults = _field_help(TrainConfig), TrainConfig()
     for name, kind in key_types("train").items():
         text = f"{helps[name]} (default: {getattr(defaults, name)})"
+        if name == "arch":
+            text += "; there are " + "; ".join(
+                f"{one.name}: {one.summary}" for one in ARCHITECTURES.values()
+            )
         options: dict[str, Any] = {"default": None, "help": text}
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
