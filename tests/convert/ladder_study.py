@@ -49,9 +49,9 @@ step that suits the large ones, and the figure is still 0.3.
 
 Nothing is tried where the validation images could not pass even an exact copy of the model, for
 want of melanomas. Validation chooses among the tries, so a file that passes after several has had
-as many chances; docs/gate.md gives the chance that one of them is luck (for a file that lost 0.03 of
-AUC 0.0 to 0.1%, and 4.2% where that is a few whole lesions). The test images are looked at once, after
-the last try. `--no-ladder` turns it off."""
+as many chances; docs/gate.md gives the chance that one of them is luck (for a file that lost 0.03
+of AUC 0.0 to 0.1%, and 4.2% where that is a few whole lesions). The test images are looked at once,
+after the last try. `--no-ladder` turns it off."""
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 from edge_runtime.errors import UsageError
-from train.commands.data import add_data_arguments
 from train.architectures import ARCHITECTURES
+from train.commands.data import add_data_arguments
 from train.config import Augmentation, TrainConfig
 from train.configuration import (
     Configuration,
