@@ -31,9 +31,9 @@ def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
         "# The search for the reference model",
         "Written by `make model-search`; do not edit. Figures are of the Keras models on "
         "HAM10000's published validation part, with 95% intervals by lesion, and on ISIC 2017's "
-        "training images as a source that was left out. A run evaluates its test part once, too; "
-        "what it found there was not read before the models were final. Minutes are of training, "
-        "on two cores that others used too.",
+        "training images where those were left out. A run evaluates its test part once, too; no "
+        "choice rests on what it found there. Minutes are of training, on a busy machine of two "
+        "cores.",
         str(tabulate(rows, heads, "github", disable_numparse=True)),
         *(("## What they told", "\n".join(told)) if told else ()),
         "## Commands",
