@@ -68,9 +68,9 @@ def tries() -> Iterator[Try]:
     """The recipes of `tries.toml`, in order."""
     text = (files("train.reference") / "tries.toml").read_text(encoding="utf-8")
     listed = tomllib.loads(text)
-    common = listed["common"]["flags"]
+    common, words = listed["common"]["flags"], listed["words"]
     for one in listed["try"]:
-        flags = tuple(shlex.split(f"{common} {one['flags']}"))
+        flags = tuple(shlex.split(f"{common} {one['flags'].format_map(words)}"))
         yield Try(one["name"], one["question"], one["data"], flags, one.get("answer", ""))
 
 
