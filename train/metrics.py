@@ -72,7 +72,8 @@ class Predictions:
     def referred(self, points: Mapping[str, OperatingPoint]) -> NDArray[np.bool_]:
         """Which images reach any of the operating points, shape (n,).
 
-        `edge_runtime.decision.decide` for many images at once.
+        These get the decision `refer` unless a bundle's checks refuse them
+        (`edge_runtime.decision`), of which probabilities know nothing.
         """
         reached = [self.scores(target) >= points[target].threshold for target in self.targets]
         return np.any(reached, axis=0)

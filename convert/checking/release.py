@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from convert.checking.decisions import Change, decisions
 from convert.checking.execution import Execution, executable, held_out, title_of, unexecuted
+from convert.checking.finding import Finding, finding, with_finding
 from convert.checking.rule import Rule
 from convert.gate.judge import Margins
 from edge_runtime.bundle import Bundle
@@ -66,9 +68,8 @@ def check_against(
         new, old: opened; every model file's digest is checked on the way.
         data: labelled images whose classes both models know.
         split: which part of them.
-        margins: the largest losses that pass. Also fails a variant whose sensitivity for the first
-            target, each release at its own thresholds, falls by the margin of sensitivity or more,
-            unless the interval says that this may be chance.
+        margins: the largest losses that pass. That of sensitivity also holds for the sensitivity
+            for the first target with each release at its own thresholds.
         variants: names; all that both have for None.
         bootstrap, seed: of the 95% intervals, resampled by lesion.
 
@@ -111,29 +112,27 @@ def _compared(
     )
     changes = decisions(expected, *referred, bootstrap=rule.bootstrap, seed=rule.seed)
     missed = expected.positive("malignant") & referred[0] & ~referred[1]
+    at_own_thresholds = _at_own_thresholds(expected, *referred, changes, rule.margins)
     return Compared(
-        _at_own_thresholds(entry, changes, expected.targets[0], rule.margins),
+        with_finding(entry, at_own_thresholds),
         changes,
         tuple(np.array(ids)[missed].tolist()),
     )
 
 
 def _at_own_thresholds(
-    entry: Variant, changes: Mapping[str, Change], target: str, margins: Margins
-) -> Variant:
-    """The entry, failed where its own thresholds find clearly fewer than the old release's."""
+    truth: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_],
+    changes: Mapping[str, Change], margins: Margins,
+) -> Finding | None:  # fmt: skip
+    """Whether its own thresholds find as many as the old release's."""
+    target = truth.targets[0]
     change = changes[f"{target}_sensitivity"]
-    difference = change.difference
-    by_chance = difference.high is not None and difference.high >= 0
-    if difference.value > -margins.sensitivity or by_chance:
-        return entry
     said = (
         f"at its own thresholds it refers {change.newly_wrong} {target} images fewer and "
         f"{change.newly_right} more than the old release, of {change.images} (sensitivity "
         f"{change.before:.3f} before, {change.after:.3f} after)"
     )
-    reason = f"{entry.reason}; {said}" if entry.verdict == "fail" else said
-    return replace(entry, verdict="fail", reason=reason)
+    return finding("sensitivity", said, truth, before, after, margins)
 
 
 def _reordered(answers: Predictions, labels: tuple[Label, ...]) -> Predictions:

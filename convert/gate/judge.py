@@ -26,6 +26,9 @@ from edge_runtime.errors import GateError
 from edge_runtime.manifest import Metric, Verdict
 from train.metrics import Predictions
 
+GRAVEST_FIRST: tuple[Verdict, ...] = ("fail", "cannot judge", "pass")
+"""Of several verdicts about one variant the gravest stands."""
+
 MOST_LESIONS = 100_000
 RESAMPLES = 500
 """Behind the intervals of what is only reported; 0.2 s for 1,500 images."""
@@ -115,7 +118,7 @@ class Losses:
     def verdict(self, margins: Margins) -> Verdict:
         """The rule at the top of this module."""
         states = {one.state for one in self.measured(margins)}
-        return next(one for one in ("fail", "cannot judge", "pass") if one in states)
+        return next(one for one in GRAVEST_FIRST if one in states)
 
 
 def _metric(loss: Loss) -> Metric:
@@ -148,7 +151,7 @@ def judge(
     lesions = len(np.unique(reference.groups[positive]))
     beside = reported(reference, variant, bootstrap=bootstrap, seed=seed)
     if lesions < 2 or len(np.unique(reference.groups[~positive])) < 2:
-        needed = _lesions_for_sensitivity(Discordance(0.0, 0.0, lesions), lesions, margins)
+        needed = lesions_for_sensitivity(Discordance(0.0, 0.0, lesions), lesions, margins)
         reason = f"one {target} lesion decides nothing; about {needed} would"
         return Judgement("cannot judge", reason, beside)
     scores = reference.scores(target), variant.scores(target)
@@ -165,7 +168,7 @@ def judge(
     if verdict == "cannot judge":
         needed = max(
             _lesions_for_auc(losses.auc, lesions, margins),
-            _lesions_for_sensitivity(losses.discordance, lesions, margins),
+            lesions_for_sensitivity(losses.discordance, lesions, margins),
         )
         reason += f"; about {needed} {target} lesions would decide it, here are {lesions}"
     return Judgement(verdict, reason, difference)
@@ -205,7 +208,7 @@ def _lesions_for_auc(loss: Loss, lesions: int, margins: Margins) -> int:
     return math.ceil(min(needed, MOST_LESIONS))
 
 
-def _lesions_for_sensitivity(found: Discordance, lesions: int, margins: Margins) -> int:
+def lesions_for_sensitivity(found: Discordance, lesions: int, margins: Margins) -> int:
     """The fewest lesions whose bound, at the same shares, fits into the margin."""
     needed = lesions
     while needed < MOST_LESIONS:

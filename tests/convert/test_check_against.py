@@ -14,6 +14,7 @@ import pytest
 
 from convert.checking import check, check_against
 from convert.checking.decisions import decisions
+from convert.checking.execution import Execution, held_out
 from convert.checking.release import Release
 from convert.gate.judge import Margins
 from edge_runtime._files import sha256
@@ -107,7 +108,9 @@ def test_worse_release_fails_and_its_correction_passes(
     (worse,) = compared(own_bundle, bundle, data, "onnx_f32").compared
     assert worse.entry.verdict == "fail"
     assert worse.entry.difference["test"]["melanoma_auc"].value > 0.02
-    (better,) = compared(bundle, own_bundle, data, "onnx_f32").compared
+    # The worse one refers every image, so what refers fewer finds a little less at its thresholds.
+    wider = Margins(auc=0.02, sensitivity=0.4)
+    (better,) = compared(bundle, own_bundle, data, "onnx_f32", margins=wider).compared
     assert better.entry.verdict == "pass"
     for name, change in better.decisions.items():
         assert change.difference.value == -worse.decisions[name].difference.value
@@ -149,6 +152,37 @@ def test_threshold_that_finds_fewer_melanomas_fails_though_the_model_is_the_same
         assert change.newly_wrong > 0.8 * change.images
         assert len(one.newly_missed) == change.newly_wrong
         assert one.decisions["specificity"].newly_right > 0
+
+
+@pytest.mark.parametrize("bootstrap", [0, 50])
+def test_loss_at_its_own_thresholds_that_cannot_be_excluded_does_not_pass(
+    bootstrap: int, bundle: Path, own_bundle: Path, data: Dataset
+) -> None:
+    opened = Bundle.open(bundle)
+    variant = opened.manifest.variant("onnx_f32")
+    answers = Execution(opened, held_out(data, "test", {})).of(variant)
+    referred = np.sort(
+        answers.scores("melanoma")[
+            answers.positive("melanoma") & answers.referred(variant.operating_points)
+        ]
+    )
+
+    def higher(record: dict[str, Any]) -> None:
+        (entry,) = (one for one in record["variants"] if one["name"] == "onnx_f32")
+        entry["operating_points"]["melanoma"]["threshold"] = float(referred[3:5].mean())
+        entry["operating_points"]["malignant"]["threshold"] = 1.0
+
+    rewrite(own_bundle, higher)
+    (one,) = compared(own_bundle, bundle, data, "onnx_f32", bootstrap=bootstrap).compared
+    change = one.decisions["melanoma_sensitivity"]
+    assert (change.newly_wrong, change.newly_right) == (4, 0)
+    assert 4 / change.images < WIDE.sensitivity
+    assert one.entry.verdict == "cannot judge"
+    assert one.entry.reason.startswith("at its own thresholds it refers 4 melanoma images fewer")
+    assert re.search(
+        r"sensitivity loss 0\.0\d+, at most 0\.1\d+ \(margin 0\.1\); about \d+ melanoma",
+        one.entry.reason,
+    )
 
 
 def test_too_few_melanomas_cannot_be_judged(bundle: Path, data: Dataset) -> None:
