@@ -1,7 +1,8 @@
-"""What a model decides at its frozen thresholds, before and after a release."""
+"""What is decided at frozen thresholds, and what is answered, before and after a release."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ class Change:
 
     Attributes:
         images: how many the figure is a share of.
-        before, after: share of them that the old and the new release decide rightly.
+        before, after: share of them that the old and the new release decide rightly, or answer.
         difference: after minus before; negative is worse.
         newly_wrong, newly_right: images whose decision changed.
     """
@@ -45,25 +46,61 @@ def decisions(
     Returns:
         by name, see `Compared`; without those that the images cannot give.
     """
-    asked = {f"{target}_sensitivity": truth.positive(target) for target in truth.targets}
-    benign = ~truth.positive("malignant")
-    found = {}
-    for name, of in {**asked, "specificity": benign}.items():
-        if not of.any():
-            continue
-        right = [~given if name == "specificity" else given for given in (before, after)]
-        gained, lost = of & right[1] & ~right[0], of & right[0] & ~right[1]
-        shares = [float(given[of].mean()) for given in right]
-        drawn = []
-        for weights in lesion_weights(truth.groups, bootstrap, seed):
-            with np.errstate(invalid="ignore"):  # a resample without such an image gives NaN
-                drawn.append(weights @ (gained.astype(float) - lost) / (weights @ of))
-        found[name] = Change(
-            images=int(of.sum()),
-            before=shares[0],
-            after=shares[1],
-            difference=interval(name, shares[1] - shares[0], drawn),
-            newly_wrong=int(lost.sum()),
-            newly_right=int(gained.sum()),
-        )
-    return found
+    found = {
+        f"{target}_sensitivity": (truth.positive(target), before, after) for target in truth.targets
+    }
+    found["specificity"] = (~truth.positive("malignant"), ~before, ~after)
+    return _changes(truth, found, bootstrap, seed)
+
+
+def answering(
+    truth: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_], *,
+    bootstrap: int, seed: int,
+) -> dict[str, Change]:  # fmt: skip
+    """What changes in whether n images are answered at all, whatever the answer.
+
+    Args:
+        truth: of the images.
+        before, after: which of them the checks let pass, shape (n,).
+        bootstrap, seed: as for `decisions`.
+
+    Returns:
+        by name, see `Compared`; without those that the images cannot give.
+    """
+    found = {
+        f"{target}_answered": (truth.positive(target), before, after) for target in truth.targets
+    }
+    found["answered"] = (np.ones(len(before), bool), before, after)
+    return _changes(truth, found, bootstrap, seed)
+
+
+def _changes(
+    truth: Predictions, asked: Mapping[str, tuple[NDArray[np.bool_], ...]], bootstrap: int,
+    seed: int,
+) -> dict[str, Change]:  # fmt: skip
+    """By name, of masks: which images are asked about, and which are right before and after."""
+    return {
+        name: _change(name, truth.groups, *masks, bootstrap=bootstrap, seed=seed)
+        for name, masks in asked.items()
+        if masks[0].any()
+    }
+
+
+def _change(
+    name: str, groups: NDArray[np.str_], of: NDArray[np.bool_], before: NDArray[np.bool_],
+    after: NDArray[np.bool_], *, bootstrap: int, seed: int,
+) -> Change:  # fmt: skip
+    gained, lost = of & after & ~before, of & before & ~after
+    shares = float(before[of].mean()), float(after[of].mean())
+    drawn = []
+    for weights in lesion_weights(groups, bootstrap, seed):
+        with np.errstate(invalid="ignore"):  # a resample without such an image gives NaN
+            drawn.append(weights @ (gained.astype(float) - lost) / (weights @ of))
+    return Change(
+        images=int(of.sum()),
+        before=shares[0],
+        after=shares[1],
+        difference=interval(name, shares[1] - shares[0], drawn),
+        newly_wrong=int(lost.sum()),
+        newly_right=int(gained.sum()),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,11 +11,13 @@ from numpy.typing import NDArray
 
 from edge_runtime import backends
 from edge_runtime.bundle import Bundle
+from edge_runtime.checks import Inspector
 from edge_runtime.errors import ClassError, VariantError
 from edge_runtime.manifest import Variant
 from train import progress
 from train.data.table import Dataset, class_indices
 from train.data.tensors import load_tensors
+from train.evaluation.answered import inspections
 from train.evaluation.execution import run_images
 from train.evaluation.images import Images, images_of_data
 from train.evaluation.trained_on import overlap_notes, refuse_trained, trained_on_bundle
@@ -88,6 +91,7 @@ class Execution:
         self.truth = truth_of(images, bundle) if truth is None else truth
         with progress.bar("preprocessing") as update:
             self.tensors = load_tensors(images.files, images.digests, bundle.manifest.input, update)
+        self._images = images
         self._answered: dict[str, Predictions] = {}
 
     def of(self, variant: Variant) -> Predictions:
@@ -95,6 +99,19 @@ class Execution:
         if variant.name not in self._answered:
             self._answered[variant.name] = self._beside_truth(self._run(variant))
         return self._answered[variant.name]
+
+    @functools.cached_property
+    def refused(self) -> NDArray[np.bool_]:
+        """Which images the bundle's checks refuse, shape (n,); none where it brings no checks.
+
+        Raises:
+            UnreadableImagesError: a header that cannot be read.
+        """
+        inspector = Inspector.of_bundle(self.bundle)
+        if inspector is None:
+            return np.zeros(len(self.tensors), bool)
+        found = inspections(inspector, self.tensors, self._images.resolutions())
+        return np.array([one.refused for one in found])
 
     def reference(self, run: RunFolder | None) -> tuple[Predictions, float]:
         """What variants are compared with, and its threshold for the first target.

@@ -22,6 +22,8 @@ class. ECE: by how much the expected calibration error of the {target} probabili
 OWN_THRESHOLDS = """\
 What is referred when every bundle uses its own operating points. Lost, won: images that only the
 old bundle, only the new one decides rightly."""
+OWN_CHECKS = """\
+Answered: the bundle's own checks say neither `retake` nor `uncertain`."""
 
 
 def check_text(entries: Sequence[Variant], split: str, target: str) -> str:
@@ -88,7 +90,9 @@ def release_text(release: Release, new: Bundle, old: Bundle, split: str) -> str:
     if rows:
         aligned = ("left", "left", *["right"] * 6)
         table = tabulate(rows, heads, "simple", colalign=aligned, disable_numparse=True)
-        parts += [str(table), OWN_THRESHOLDS]
+        checked = any("answered" in one.decisions for one in release.compared)
+        note = f"{OWN_THRESHOLDS}\n{OWN_CHECKS}" if checked else OWN_THRESHOLDS
+        parts += [str(table), note]
     for which, names in (("new", release.only_new), ("old", release.only_old)):
         if names:
             parts.append(f"only in the {which} bundle, not compared: {', '.join(names)}")
@@ -120,6 +124,7 @@ def release_json(release: Release, new: Bundle, old: Bundle, split: str) -> dict
                 **variant_json(one.entry, split),
                 "decisions": to_json(one.decisions),
                 "newly_missed": list(one.newly_missed),
+                "newly_refused": list(one.newly_refused),
             }
             for one in release.compared
         ],

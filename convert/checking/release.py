@@ -1,9 +1,10 @@
 """A bundle against an earlier one on the same images: the regression test between releases.
 
-Two questions. Does the new release tell melanomas from others as well as the old one? That is the
-gate's rule, with the old release's variant for its reference. And what does it change for those
-who use it, at the thresholds that each release froze? A release whose model is as good and whose
-threshold is not would pass the first.
+Three questions. Does the new release tell melanomas from others as well as the old one? That is the
+gate's rule, with the old release's variant for its reference. What does it change for those who
+use it, at the thresholds that each release froze? A release whose model is as good and whose
+threshold is not would pass the first. And does it answer as often? A release whose checks refuse
+more would pass both.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from convert.checking.decisions import Change, decisions
+from convert.checking.decisions import Change, answering, decisions
 from convert.checking.execution import Execution, executable, held_out, title_of, unexecuted
 from convert.checking.finding import Finding, finding, with_finding
 from convert.checking.rule import Rule
@@ -32,14 +33,19 @@ class Compared:
 
     Attributes:
         entry: of the new manifest, with the figures and the verdict of these images.
-        decisions: by "melanoma_sensitivity" and "malignant_sensitivity", the shares that are
-            referred, and "specificity", the share of benign images that are not.
-        newly_missed: ids of the malignant images that only the old release refers.
+        decisions: by "melanoma_sensitivity" and "malignant_sensitivity", the shares whose
+            probabilities reach an operating point, and "specificity", the share of benign images
+            whose do not; all of them whatever the checks say. And where a bundle brings checks, by
+            "melanoma_answered", "malignant_answered" and "answered", the shares that they let pass.
+        newly_missed: ids of the malignant images of which only the old release's probabilities
+            reach an operating point.
+        newly_refused: ids of the malignant images that only the new release's checks refuse.
     """
 
     entry: Variant
     decisions: Mapping[str, Change]
     newly_missed: tuple[str, ...]
+    newly_refused: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -68,8 +74,9 @@ def check_against(
         new, old: opened; every model file's digest is checked on the way.
         data: labelled images whose classes both models know.
         split: which part of them.
-        margins: the largest losses that pass. That of sensitivity also holds for the sensitivity
-            for the first target with each release at its own thresholds.
+        margins: the largest losses that pass. That of sensitivity also holds, for the first
+            target, for the sensitivity with each release at its own thresholds, and for the share
+            that its checks let pass.
         variants: names; all that both have for None.
         bootstrap, seed: of the 95% intervals, resampled by lesion.
 
@@ -88,7 +95,7 @@ def check_against(
     compared = [
         _compared(rule, one, other, after, before, ids)
         if executable(one)
-        else Compared(unexecuted(one, split), {}, ())
+        else Compared(unexecuted(one, split), {}, (), ())
         for one, other in pairs
     ]
     names = [{variant.name: None for variant in one.manifest.variants} for one in (new, old)]
@@ -111,13 +118,22 @@ def _compared(
         answers.referred(new.operating_points),
     )
     changes = decisions(expected, *referred, bootstrap=rule.bootstrap, seed=rule.seed)
-    missed = expected.positive("malignant") & referred[0] & ~referred[1]
-    at_own_thresholds = _at_own_thresholds(expected, *referred, changes, rule.margins)
-    return Compared(
-        with_finding(entry, at_own_thresholds),
-        changes,
-        tuple(np.array(ids)[missed].tolist()),
-    )
+    entry = with_finding(entry, _at_own_thresholds(expected, *referred, changes, rule.margins))
+    passed = ~before.refused, ~after.refused
+    if _checked(before) or _checked(after):
+        changes |= answering(expected, *passed, bootstrap=rule.bootstrap, seed=rule.seed)
+        entry = with_finding(entry, _still_answered(expected, *passed, changes, rule.margins))
+    malignant = expected.positive("malignant")
+    missed, refused = (malignant & once & ~now for once, now in (referred, passed))
+    return Compared(entry, changes, _chosen(ids, missed), _chosen(ids, refused))
+
+
+def _checked(execution: Execution) -> bool:
+    return execution.bundle.manifest.checks is not None
+
+
+def _chosen(ids: Sequence[str], marked: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(np.array(ids)[marked].tolist())
 
 
 def _at_own_thresholds(
@@ -133,6 +149,21 @@ def _at_own_thresholds(
         f"{change.before:.3f} before, {change.after:.3f} after)"
     )
     return finding("sensitivity", said, truth, before, after, margins)
+
+
+def _still_answered(
+    truth: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_],
+    changes: Mapping[str, Change], margins: Margins,
+) -> Finding | None:  # fmt: skip
+    """Whether its checks let as many pass as the old release's."""
+    target = truth.targets[0]
+    change = changes[f"{target}_answered"]
+    said = (
+        f"its checks refuse {change.newly_wrong} {target} images more and {change.newly_right} "
+        f"fewer than the old release's, of {change.images} (answered {change.before:.3f} before, "
+        f"{change.after:.3f} after)"
+    )
+    return finding("answer", said, truth, before, after, margins)
 
 
 def _reordered(answers: Predictions, labels: tuple[Label, ...]) -> Predictions:

@@ -5,10 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_runtime._files import sha256
+from edge_runtime.bundle import Bundle
+from edge_runtime.checks import Inspector
+from edge_runtime.preprocess import load_input
+
+if TYPE_CHECKING:
+    from train.data.table import Dataset
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -43,3 +50,24 @@ def swap_model(bundle: Path, name: str, change: Callable[[bytes], bytes]) -> Non
     (bundle / entry["file"]).write_bytes(model)
     entry["bytes"], entry["sha256"] = len(model), sha256(model)
     (bundle / "manifest.json").write_text(json.dumps(record), encoding="utf-8")
+
+
+def refuse_a_share(bundle: Path, data: Dataset, share: float) -> None:
+    """Make a bundle's checks so strict that the melanomas of the test part become `uncertain`.
+
+    Args:
+        bundle: changed in place.
+        data: has the test part.
+        share: of its melanomas, those least like the training images.
+    """
+    opened = Bundle.open(bundle)
+    inspector = Inspector.of_bundle(opened)
+    assert inspector is not None
+    away = []
+    for record in data.of_split("test"):
+        if record.label == "mel":
+            tensor = load_input(record.file, opened.manifest.input)
+            away.append(inspector.inspect(tensor, 100, 75).unfamiliarity)
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest["checks"]["familiar"]["threshold"] = float(np.quantile(away, 1 - share))
+    (bundle / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")

@@ -22,7 +22,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.commands import main
 from edge_runtime.decision import decide
 from edge_runtime.errors import ClassError, GateError, LeakError, VariantError
-from tests.convert.sabotage import noisy_onnx, swap_model
+from tests.convert.sabotage import noisy_onnx, refuse_a_share, swap_model
 from tests.train.evaluation.simulated import POINTS, seven_classes
 from train.data.table import Dataset, read_data
 
@@ -61,6 +61,11 @@ def rewrite_file(bundle: Path, name: str, text: str) -> None:
     rewrite(bundle, agree)
 
 
+def without_checks(record: dict[str, Any]) -> None:
+    """A manifest as before there were checks."""
+    del record["checks"]
+
+
 def keep(bundle: Path, *names: str) -> None:
     """Leave only these variants in a bundle."""
 
@@ -88,8 +93,10 @@ def test_identical_release_passes_and_changes_nothing(
         assert one.entry.verdict == "pass"
         assert one.entry.difference["test"]["melanoma_auc"].high == 0.0
         assert one.newly_missed == ()
+        assert one.newly_refused == ()
         assert set(one.decisions) == {
-            "melanoma_sensitivity", "malignant_sensitivity", "specificity",
+            "melanoma_sensitivity", "malignant_sensitivity", "specificity", "melanoma_answered",
+            "malignant_answered", "answered",
         }  # fmt: skip
         for change in one.decisions.values():
             assert change.before == change.after
@@ -183,6 +190,43 @@ def test_loss_at_its_own_thresholds_that_cannot_be_excluded_does_not_pass(
         r"sensitivity loss 0\.0\d+, at most 0\.1\d+ \(margin 0\.1\); about \d+ melanoma",
         one.entry.reason,
     )
+
+
+def test_release_that_refuses_half_of_the_melanomas_fails_though_its_model_is_the_same(
+    bundle: Path, own_bundle: Path, data: Dataset
+) -> None:
+    refuse_a_share(own_bundle, data, 0.5)
+    (one,) = compared(own_bundle, bundle, data, "onnx_f32").compared
+    sensitivity, answered = (
+        one.decisions[f"melanoma_{name}"] for name in ("sensitivity", "answered")
+    )
+    assert sensitivity.before == sensitivity.after
+    assert answered.after == pytest.approx(0.5, abs=0.05)
+    assert answered.newly_wrong >= 0.4 * answered.images
+    assert one.entry.verdict == "fail"
+    assert one.entry.reason.startswith(
+        f"its checks refuse {answered.newly_wrong} melanoma images more and 0 fewer than the old "
+        f"release's, of {answered.images} (answered "
+    )
+    assert len(one.newly_refused) == one.decisions["malignant_answered"].newly_wrong
+    (back,) = compared(bundle, own_bundle, data, "onnx_f32").compared
+    assert back.entry.verdict == "pass"
+    assert back.newly_refused == ()
+    assert back.decisions["melanoma_answered"].newly_right == answered.newly_wrong
+
+
+def test_bundle_without_checks_refuses_nothing(
+    bundle: Path, own_bundle: Path, tmp_path: Path, data: Dataset
+) -> None:
+    rewrite(own_bundle, without_checks)
+    (neither,) = compared(own_bundle, own_bundle, data, "onnx_f32").compared
+    assert neither.entry.verdict == "pass"
+    assert "answered" not in neither.decisions
+    strict = Path(shutil.copytree(bundle, tmp_path / "strict"))
+    refuse_a_share(strict, data, 0.5)
+    (introduced,) = compared(strict, own_bundle, data, "onnx_f32").compared
+    assert introduced.entry.verdict == "fail"
+    assert introduced.decisions["answered"].before == 1.0
 
 
 def test_too_few_melanomas_cannot_be_judged(bundle: Path, data: Dataset) -> None:
@@ -375,6 +419,8 @@ def test_command_prints_two_tables_and_what_is_not_compared(
     text = dermedge(*words, check=0).stdout
     assert re.search(r"^onnx_f32 +0\.\d{3} \[.*\] +0\.0000 \(0\.0000\) .* pass$", text, re.M)
     assert re.search(r"^onnx_f32 +melanoma sensitivity +\d+ .* 0 +0$", text, re.M)
+    assert re.search(r"^ +melanoma answered +\d+ .* 0 +0$", text, re.M)
+    assert "Answered: the bundle's own checks say neither `retake` nor `uncertain`." in text
     assert text.startswith("new: test 0.1.0, old: test 0.1.0\n")
     assert "only in the old bundle, not compared: tflite_int8, tflite_f32" in text
     tables = [line for line in text.splitlines() if ": " not in line]

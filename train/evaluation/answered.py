@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from edge_runtime.checks import Inspection
+from edge_runtime.checks import Inspection, Inspector
 from edge_runtime.manifest import Metric, OperatingPoint
 from train.metrics import Predictions, evaluate
 
@@ -34,6 +34,23 @@ class Answered:
     refused: Mapping[str, Metric]
     refused_of: Mapping[str, Metric]
     metrics: Mapping[str, Metric]
+
+
+def inspections(
+    inspector: Inspector, tensors: NDArray[np.uint8], resolutions: Sequence[str]
+) -> list[Inspection]:
+    """What a bundle's checks say of n images, as they do on the device.
+
+    Args:
+        inspector: of the bundle.
+        tensors: what the model is fed, uint8 of shape (n, size, size, 3).
+        resolutions: of the n files, from `train.evaluation.images.Images.resolutions`.
+    """
+    found = []
+    for tensor, resolution in zip(tensors, resolutions, strict=True):
+        width, height = map(int, resolution.split("x"))
+        found.append(inspector.inspect(np.ascontiguousarray(tensor), width, height))
+    return found
 
 
 def answered(

@@ -14,7 +14,7 @@ from edge_runtime.errors import LeakError
 from edge_runtime.manifest import Metric, OperatingPoint
 from train import progress
 from train.data.tensors import load_tensors
-from train.evaluation.answered import Answered, answered
+from train.evaluation.answered import Answered, answered, inspections
 from train.evaluation.classes import check_mapping, meet, missing_targets
 from train.evaluation.comparison import compare
 from train.evaluation.images import Images
@@ -163,14 +163,9 @@ def _evaluate(
             metrics[f"{target}_auc_within_resolution"] = within
     passing: Answered | None = None
     if subject.inspector is not None:
-        sizes = [tuple(map(int, size.split("x"))) for size in resolutions]
-        inspections = [
-            subject.inspector.inspect(np.ascontiguousarray(tensor), *size)
-            for tensor, size in zip(tensors, sizes, strict=True)
-        ]
         passing = answered(
-            predictions, inspections, subject.points, bootstrap=options.bootstrap,
-            seed=options.seed,
+            predictions, inspections(subject.inspector, tensors, resolutions), subject.points,
+            bootstrap=options.bootstrap, seed=options.seed,
         )  # fmt: skip
     found: tuple[Subgroup, ...] = ()
     found_notes: list[str] = []
