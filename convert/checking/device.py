@@ -3,7 +3,8 @@
 An image without an answer (the device refused it, or the file has no line of it) says nothing of
 the model, but its patient has no answer either. So it never vanishes: the reason counts these
 images, and those among them that show what is looked for, and nothing passes while there are any
-unless that is allowed.
+unless that is allowed. An image that got probabilities and no decision (`retake`, `uncertain`) is
+counted, too, and the device may refuse no more of what is looked for than the same checks do here.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ from convert.checking.execution import (
     title_of,
     truth_of,
 )
+from convert.checking.finding import with_finding
 from convert.checking.given import Given, given_answers
 from convert.checking.lines import Answer, read_lines
 from convert.checking.rule import Rule
+from convert.checking.undecided import Undecided, undecided
 from convert.gate.judge import Margins
 from edge_runtime.bundle import Bundle
 from edge_runtime.errors import DataError
@@ -70,6 +73,7 @@ class Answered:
 
     entry: Variant
     unanswered: Unanswered
+    undecided: Undecided
 
 
 def check_predictions(
@@ -83,7 +87,8 @@ def check_predictions(
         bundle: the one that was on the device.
         data: labelled images, found by name in the file; those of other splits are passed over.
         split: which part of them.
-        margins: the largest losses that pass.
+        margins: the largest losses that pass. That of sensitivity is also the largest share of the
+            first target that the device may refuse beyond those that the checks refuse here.
         file: lines that `dermedge classify --json` wrote, of one variant or of several.
         reference: a run whose Keras model is compared with; without one, the bundle's own float32
             TFLite file is.
@@ -117,13 +122,18 @@ def check_predictions(
     found = []
     for name in told:
         variant, unanswered = bundle.manifest.variant(name), _unanswered(name, given, images, truth)
-        answers = _predictions(given.answers[name], truth)
+        rows, answers = sorted(given.answers[name]), _predictions(given.answers[name], truth)
+        places = np.searchsorted(answered, rows)
+        without_decision, refused_more = undecided(
+            [given.answers[name][row].decision for row in rows], execution.refused[places],
+            answers, [images.records[row].image_id for row in rows], margins,
+        )  # fmt: skip
         if truth.decidable(target) and not answers.decidable(target):
             entry = _undecidable(variant, answers, target, split)
         else:
-            beside = expected.take(np.searchsorted(answered, sorted(given.answers[name])))
-            entry = rule.judged(variant, answers, beside, threshold)
-        found.append(Answered(_with_missing(entry, unanswered, allow_missing), unanswered))
+            entry = rule.judged(variant, answers, expected.take(places), threshold)
+        entry = _with_missing(with_finding(entry, refused_more), unanswered, allow_missing)
+        found.append(Answered(entry, unanswered, without_decision))
     return found
 
 

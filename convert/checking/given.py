@@ -63,7 +63,8 @@ def given_answers(
             refused.add(rows[0])
             continue
         earlier = answers[line.variant].setdefault(rows[0], line)
-        if earlier.probabilities != line.probabilities:
+        told = [(one.probabilities, one.decision) for one in (earlier, line)]
+        if told[0] != told[1]:
             raise DataError(
                 f"Lines {earlier.line} and {line.line} of {name} give different answers of "
                 f"{line.variant} about {found[0]}; keep the one that counts."

@@ -7,15 +7,19 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from convert.checking.execution import title_of
 from edge_runtime.bundle import Bundle
+from edge_runtime.decision import Decision
 from edge_runtime.errors import DataError, DataNotFoundError
 from edge_runtime.manifest import Variant
 
 SUM_TOLERANCE = 1e-3
 """How far the sum of the probabilities may lie from 1; a softmax in 16 bits stays within 5e-4."""
+
+DECISIONS: tuple[Decision, ...] = get_args(Decision)
+"""That a line may hold; one of a newer runtime is not guessed at."""
 
 _SHOWN = 12
 """Digits of a SHA-256 in a message."""
@@ -30,12 +34,14 @@ class Answer:
         file: the image, as it was called on the device.
         variant: which of the bundle's.
         probabilities: in the order of the bundle's labels.
+        decision: what the device made of them and of the photograph.
     """
 
     line: int
     file: str
     variant: str
     probabilities: tuple[float, ...]
+    decision: Decision
 
 
 @dataclass(frozen=True)
@@ -98,9 +104,9 @@ class _Line:
         if value.get("error") is not None:
             return Refusal(self.number, file)
         variant = self._variant(value.get("model"))
-        return Answer(
-            self.number, file, variant.name, self._probabilities(value.get("probabilities"))
-        )
+        probabilities = self._probabilities(value.get("probabilities"))
+        decision = self._decision(value.get("decision"))
+        return Answer(self.number, file, variant.name, probabilities, decision)
 
     def _variant(self, model: object) -> Variant:
         keys = ("name", "version", "variant", "sha256")
@@ -143,6 +149,12 @@ class _Line:
         if not math.isclose(total := math.fsum(probabilities), 1, abs_tol=SUM_TOLERANCE):
             raise self._wrong(f"has probabilities that add up to {total:.4f}, expected 1")
         return probabilities
+
+    def _decision(self, told: object) -> Decision:
+        for known in DECISIONS:
+            if told == known:
+                return known
+        raise self._wrong(f"says the decision {told!r}, expected one of {', '.join(DECISIONS)}")
 
     def _wrong(self, what: str) -> DataError:
         return DataError(f"Line {self.number} of {self.name} {what}.")

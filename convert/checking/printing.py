@@ -59,6 +59,18 @@ def check_text(entries: Sequence[Variant], split: str, target: str) -> str:
     return "\n".join([str(table), "", FOOTNOTE.format(target=target), "", *verdicts])
 
 
+def predictions_text(found: Sequence[Answered], split: str, target: str) -> str:
+    """The table of the variants, every verdict with its reason, and how many got no decision.
+
+    Args:
+        found: what a device answered, judged.
+        split: whose figures are shown.
+        target: "melanoma" or "malignant".
+    """
+    counted = [f"{one.entry.name}: {one.undecided.sentence}" for one in found]
+    return "\n".join([check_text([one.entry for one in found], split, target), "", *counted])
+
+
 def release_text(release: Release, new: Bundle, old: Bundle, split: str) -> str:
     """The table of the variants, and what the release changes at its own thresholds.
 
@@ -108,7 +120,11 @@ def predictions_json(found: Sequence[Answered], split: str) -> dict[str, Any]:
     """The object that ``check --predictions --json`` prints."""
     return {
         "variants": [
-            {**variant_json(one.entry, split), "unanswered": to_json(one.unanswered)}
+            {
+                **variant_json(one.entry, split),
+                "unanswered": to_json(one.unanswered),
+                "undecided": to_json(one.undecided),
+            }
             for one in found
         ]
     }

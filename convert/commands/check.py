@@ -71,16 +71,15 @@ def _again(arguments: argparse.Namespace, bundle: Bundle) -> int:
 
 def _device(arguments: argparse.Namespace, bundle: Bundle) -> int:
     from convert.checking.device import check_predictions
-    from convert.checking.printing import check_text, predictions_json
+    from convert.checking.printing import predictions_json, predictions_text
 
     found = check_predictions(
         bundle, file=arguments.predictions, reference=_reference(arguments),
         allow_missing=arguments.allow_missing, **_options(arguments),
     )  # fmt: skip
-    entries = [one.entry for one in found]
     _print(arguments, predictions_json(found, arguments.split),
-           check_text(entries, arguments.split, bundle.manifest.targets[0]))  # fmt: skip
-    return 0 if all(entry.verdict == "pass" for entry in entries) else 1
+           predictions_text(found, arguments.split, bundle.manifest.targets[0]))  # fmt: skip
+    return 0 if all(one.entry.verdict == "pass" for one in found) else 1
 
 
 def _release(arguments: argparse.Namespace, new: Bundle) -> int:

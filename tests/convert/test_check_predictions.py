@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from edge_runtime.errors import (
     LeakError,
     VariantError,
 )
+from tests.convert.sabotage import refuse_a_share
 from train.data.table import Dataset, Record, read_data
 
 if TYPE_CHECKING:
@@ -224,6 +226,59 @@ def test_image_that_was_answered_in_the_end_has_its_answer(
     assert found.entry.verdict == "pass"
 
 
+# Answers that are no decision
+
+
+@pytest.mark.parametrize("decision", ["retake", "uncertain"])
+def test_device_that_refuses_every_melanoma_by_its_checks_fails(
+    decision: str, bundle: Path, data: Dataset, answered: Lines, board: Callable[[Lines], Path]
+) -> None:
+    lines = of_split(answered, data)
+    sought = melanomas(lines, data)
+    here = [line for line in lines if line["decision"] in ("retake", "uncertain")]
+    expected_ids = {Path(line["file"]).stem for line in sought if line not in here}
+    ordered = [line | {"decision": decision} if line in sought else line for line in lines]
+    for allowed in (False, True):
+        found = judged(bundle, data, board(ordered), allow_missing=allowed)["tflite_int8"]
+        assert found.entry.verdict == "fail"
+        assert f"{len(sought)} of them melanoma; here on {len(here)}, " in found.entry.reason
+        assert re.search(r": answer loss \d\.\d+, at most \d\.\d+ \(", found.entry.reason)
+    counted = found.undecided
+    assert (counted.of, counted.positives, counted.here) == (len(lines), len(sought), len(here))
+    assert getattr(counted, decision) >= len(sought)
+    assert set(counted.only_there) == expected_ids
+
+
+def test_device_that_refuses_what_is_refused_here_passes_and_says_how_many(
+    own_bundle: Path, data: Dataset, dermedge: Command, tmp_path: Path
+) -> None:
+    refuse_a_share(own_bundle, data, 0.2)
+    files = [record.file for record in data.of_split("test")]
+    done = dermedge("classify", *files, "--model", own_bundle, "--variant", "tflite_int8", "--json")
+    (tmp_path / "board.jsonl").write_text(done.stdout, encoding="utf-8")
+    found = judged(own_bundle, data, tmp_path / "board.jsonl")["tflite_int8"]
+    assert found.entry.verdict == "pass"
+    counted = found.undecided
+    assert counted.here == counted.retake + counted.uncertain
+    sought = sum(record.label == "mel" for record in data.of_split("test"))
+    assert counted.positives == counted.positives_here >= int(0.2 * sought)
+    assert counted.only_there == ()
+
+
+def test_few_melanomas_more_that_are_refused_cannot_be_excluded_to_be_many(
+    bundle: Path, data: Dataset, answered: Lines, board: Callable[[Lines], Path]
+) -> None:
+    lines = of_split(answered, data)
+    decided = [line for line in lines if line["decision"] in ("refer", "routine")]
+    some = melanomas(decided, data)[::10][:4]
+    changed = [line | {"decision": "retake"} if line in some else line for line in lines]
+    found = judged(bundle, data, board(changed))["tflite_int8"]
+    assert found.entry.verdict == "cannot judge"
+    assert found.entry.reason.startswith("no decision on ")
+    assert "melanoma lesions would decide it" in found.entry.reason
+    assert len(found.undecided.only_there) == 4
+
+
 # Lines that are not to be trusted
 
 
@@ -231,11 +286,12 @@ def test_two_different_answers_about_one_image_are_refused(
     bundle: Path, data: Dataset, answered: Lines, board: Callable[[Lines], Path]
 ) -> None:
     first, second = of_split(answered, data)[:2]
-    other = second | {"file": first["file"]}
     image = Path(first["file"]).stem
     said = rf"Lines 1 and 3 of board\.jsonl give different answers of tflite_int8 about {image}; "
-    with pytest.raises(DataError, match=said):
-        judged(bundle, data, board([first, second, other]))
+    decided = "routine" if first["decision"] == "retake" else "retake"
+    for other in (second | {"file": first["file"]}, first | {"decision": decided}):
+        with pytest.raises(DataError, match=said):
+            judged(bundle, data, board([first, second, other]))
 
 
 def test_answers_of_another_model_are_refused_naming_both(
@@ -270,6 +326,8 @@ def saying(bkl: object, mel: object = 1, nv: object = 0) -> dict[str, Any]:
         (lambda line: line | saying("0"), "says '0' of bkl"),
         (lambda line: line | saying(False), "says False of bkl"),
         (lambda line: {key: line[key] for key in ("file", "model")}, "neither probabilities nor"),
+        (lambda line: line | {"decision": None}, "says the decision None, expected one of refer"),
+        (lambda line: line | {"decision": "perhaps"}, "says the decision 'perhaps', expected one"),
         (lambda line: line | {"file": None}, "names no file"),
         (lambda line: line | {"model": "tflite_int8"}, "does not say which model answered"),
         (lambda line: [line], "holds a list, expected an object"),
@@ -427,8 +485,18 @@ def test_command_prints_json_and_ends_with_status_1_while_answers_are_missing(
         "positives": len(melanomas(lines[:1], data)),
         "refused": 0,
     }
-    (entry,) = json.loads(dermedge(*words, "--allow-missing", check=0).stdout)["variants"]
-    assert entry["verdict"] == "pass"
+    refused = [line for line in lines[1:] if line["decision"] in ("retake", "uncertain")]
+    counted = entry["undecided"]
+    assert counted["target"] == "melanoma"
+    assert counted["of"] == len(lines) - 1
+    assert counted["retake"] + counted["uncertain"] == counted["here"] == len(refused)
+    assert counted["positives"] == counted["positives_here"] == len(melanomas(refused, data))
+    assert counted["only_there"] == []
+    words.remove("--json")
+    text = dermedge(*words, "--allow-missing", check=0).stdout
+    assert re.search(r"^tflite_int8: pass; 1 of \d+ images without an answer", text, re.M)
+    said = rf"^tflite_int8: no decision on {len(refused)} of {len(lines) - 1} answered images \("
+    assert re.search(said, text, re.M)
 
 
 @pytest.mark.parametrize(
