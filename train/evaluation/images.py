@@ -72,6 +72,9 @@ class Images:
         Raises:
             UnreadableImagesError: a header that cannot be read.
         """
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()  # or Pillow knows no HEIC header
         with ThreadPoolExecutor(usable_cores()) as pool:
             return list(pool.map(_resolution, self.files))
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pillow_heif
 import pytest
+from PIL import Image
 
 from edge_runtime._files import sha256
 from edge_runtime.bundle import Bundle
@@ -302,6 +304,15 @@ def test_a_bundle_without_data_is_refused(bundle: Path, dermedge: Command):
 def test_a_variant_of_a_run_is_refused(run_folder: RunFolder):
     with pytest.raises(UsageError, match="has no variants"):
         open_subject(run_folder.folder, "tflite_int8")
+
+
+def test_resolutions_are_read_of_heic_files_as_well(tmp_path: Path):
+    for label in ("mel", "nv"):
+        (tmp_path / "test" / label).mkdir(parents=True)
+    Image.new("RGB", (40, 30)).save(tmp_path / "test" / "mel" / "a.jpg")
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48))).save(tmp_path / "test" / "nv" / "b.heic")
+    images = images_of_data(read_data(tmp_path), "test")
+    assert sorted(images.resolutions()) == ["40x30", "64x48"]
 
 
 @pytest.mark.data
