@@ -301,11 +301,38 @@ def test_the_best_epoch_and_an_overfitted_run_are_told():
         {"loss": 0.5, "val_loss": 0.8, "accuracy": 0.8, "val_accuracy": 0.7, "epoch": 2},
         {"loss": 0.1, "val_loss": 1.3, "accuracy": 1.0, "val_accuracy": 0.7, "epoch": 3},
     ]
-    assert "overfits after epoch 2" in words.about_learning(history, 2)
-    assert "no sign of overfitting" in words.about_learning(history[:2], 2)
+    assert "overfits after epoch 2" in words.about_learning(history, 2, "val_loss")
+    assert "no sign of overfitting" in words.about_learning(history[:2], 2, "val_loss")
     loss, _ = plots.learning_curves(history, 2)
     assert "best epoch: 2" in loss.svg
     assert "At the best epoch, 2: training 0.500, validation 0.800" in loss.alt
+
+
+def learnt(*losses: tuple[float, float]) -> list[dict[str, float]]:
+    return [{"loss": loss, "val_loss": val_loss} for loss, val_loss in losses]
+
+
+def test_overfitting_is_told_where_the_best_auc_is_that_of_the_last_epoch():
+    told = words.about_learning(learnt((1.0, 0.9), (0.5, 0.8), (0.1, 1.3)), 3, "val_auc")
+    assert "overfits after epoch 2" in told
+    assert "validation loss rose from 0.800 to 1.300" in told
+    assert "weights of epoch 3 were kept, which has the highest validation AUC" in told
+
+
+def test_lowest_loss_is_not_said_of_the_epoch_with_the_best_auc():
+    told = words.about_learning(learnt((1.0, 0.9), (0.5, 0.80), (0.4, 0.81)), 1, "val_auc")
+    assert "validation loss was lowest in epoch 2 (0.800) and ended at 0.810" in told
+    assert "weights of epoch 1 were kept, which has the highest validation AUC" in told
+    falling = words.about_learning(learnt((1.0, 0.9), (0.5, 0.8)), 1, "val_auc")
+    assert "still at its lowest in the last epoch, 2" in falling
+    assert "more epochs may help" not in falling
+
+
+def test_loss_that_rises_on_both_parts_is_told():
+    told = words.about_learning(learnt((1.0, 0.9), (0.5, 0.8), (0.9, 1.3)), 2, "val_loss")
+    assert "After epoch 2 the validation loss rose from 0.800 to 1.300" in told
+    assert "the training loss did not fall either, from 0.500 to 0.900" in told
+    assert "no clear overfitting" not in told
 
 
 def test_history_is_read_back_as_numbers(run_folder):

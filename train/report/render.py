@@ -139,7 +139,7 @@ def _context(
         "examples": chosen,
         "imported": imported,
         "learning": plots.learning_curves(history, run.best_epoch) if history else (),
-        "about_learning": words.about_learning(history, run.best_epoch) if history else "",
+        "about_learning": _about_learning(run, history),
         "about_calibration": words.about_calibration(run.calibration),
         "confusion": tables.confusion(test.predictions),
         "targets": tuple(_target_plots(run, answers)),
@@ -169,6 +169,10 @@ def _context(
             if imported is None or field.name in USED_BY_IMPORT
         ],
     }
+
+
+def _about_learning(run: Run, history: Sequence[Mapping[str, float]]) -> str:
+    return words.about_learning(history, run.best_epoch, run.config.monitor) if history else ""
 
 
 def _followed(target: str) -> tuple[str, ...]:

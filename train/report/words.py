@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from train.calibration import Calibration
+from train.config import Monitor
 
 TARGETS = ("melanoma", "malignant")
 OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "auc_macro")
@@ -39,7 +40,12 @@ _EVEN = 0.01
 """Distance of the temperature from 1 below which it changes nothing that anyone would notice."""
 
 _CLEAR_RISE = 0.05
-"""Share by which the validation loss has to rise above its lowest to be called overfitting."""
+"""Share by which the validation loss has to rise above its lowest to be called a rise."""
+
+_BEST: Mapping[Monitor, str] = {
+    "val_loss": "lowest validation loss",
+    "val_auc": "highest validation AUC",
+}
 
 
 def place_of(metric: str) -> tuple[str, str]:
@@ -64,25 +70,41 @@ def title_of(metric: str) -> str:
     return spelled[:1].upper() + spelled[1:]
 
 
-def about_learning(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
-    """What the learning curves show, in one or two sentences."""
-    best, last = history[best_epoch - 1], history[-1]
-    rise = last["val_loss"] / best["val_loss"] - 1
-    if best_epoch == len(history):
-        return (
-            f"The validation loss was still at its lowest in the last epoch, {best_epoch}: there "
-            "is no sign of overfitting, and more epochs may help."
+def about_learning(
+    history: Sequence[Mapping[str, float]], best_epoch: int, monitor: Monitor
+) -> str:
+    """What the learning curves show, in one or two sentences.
+
+    Args:
+        history: one row an epoch.
+        best_epoch: the one whose weights were kept, counted from 1.
+        monitor: the figure that made it the best.
+    """
+    losses = [row["val_loss"] for row in history]
+    lowest = 1 + losses.index(min(losses))
+    then, last = history[lowest - 1], history[-1]
+    kept = f"The weights of epoch {best_epoch} were kept, which has the {_BEST[monitor]}."
+    if lowest == len(history):
+        found = (
+            f"The validation loss was still at its lowest in the last epoch, {lowest}: there is no "
+            "sign of overfitting"
         )
-    kept = f"The weights of epoch {best_epoch} were kept."
-    if rise > _CLEAR_RISE and last["loss"] < best["loss"]:
+        return f"{found}, and more epochs may help." if best_epoch == lowest else f"{found}. {kept}"
+    rise = f"from {then['val_loss']:.3f} to {last['val_loss']:.3f}"
+    if last["val_loss"] / then["val_loss"] - 1 <= _CLEAR_RISE:
         return (
-            f"The model overfits after epoch {best_epoch}: until the last epoch the training loss "
-            f"went on falling, from {best['loss']:.3f} to {last['loss']:.3f}, while the validation "
-            f"loss rose from {best['val_loss']:.3f} to {last['val_loss']:.3f}. {kept}"
+            f"The validation loss was lowest in epoch {lowest} ({then['val_loss']:.3f}) and ended "
+            f"at {last['val_loss']:.3f}: no clear overfitting. {kept}"
+        )
+    if last["loss"] < then["loss"]:
+        return (
+            f"The model overfits after epoch {lowest}: until the last epoch the training loss went "
+            f"on falling, from {then['loss']:.3f} to {last['loss']:.3f}, while the validation loss "
+            f"rose {rise}. {kept}"
         )
     return (
-        f"The validation loss was lowest in epoch {best_epoch} ({best['val_loss']:.3f}) and ended "
-        f"at {last['val_loss']:.3f}: no clear overfitting. {kept}"
+        f"After epoch {lowest} the validation loss rose {rise}, and the training loss did not fall "
+        f"either, from {then['loss']:.3f} to {last['loss']:.3f}. {kept}"
     )
 
 
