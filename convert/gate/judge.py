@@ -150,10 +150,9 @@ def judge(
         )
     lesions = len(np.unique(reference.groups[positive]))
     beside = reported(reference, variant, bootstrap=bootstrap, seed=seed)
-    if lesions < 2 or len(np.unique(reference.groups[~positive])) < 2:
-        needed = lesions_for_sensitivity(Discordance(0.0, 0.0, lesions), lesions, margins)
-        reason = f"one {target} lesion decides nothing; about {needed} would"
-        return Judgement("cannot judge", reason, beside)
+    others = len(np.unique(reference.groups[~positive]))
+    if min(lesions, others) < 2:
+        return Judgement("cannot judge", _too_few(target, lesions, others, margins), beside)
     scores = reference.scores(target), variant.scores(target)
     losses = measure(*scores, positive, reference.groups, threshold)
     difference = {
@@ -172,6 +171,23 @@ def judge(
         )
         reason += f"; about {needed} {target} lesions would decide it, here are {lesions}"
     return Judgement(verdict, reason, difference)
+
+
+def _too_few(target: str, lesions: int, others: int, margins: Margins) -> str:
+    """Why nothing is judged where a side has one lesion, which shows no variance.
+
+    Args:
+        target: in question.
+        lesions, others: with and without it; one of them is 1.
+        margins: the largest losses that pass.
+    """
+    needed = lesions_for_sensitivity(Discordance(0.0, 0.0, 1), 1, margins)
+    if others > 1:
+        return f"one {target} lesion decides nothing; about {needed} would"
+    if lesions > 1:
+        beside = "" if lesions >= needed else f", beside as many with {target}"
+        return f"one lesion without {target} decides nothing; about {needed} would{beside}"
+    return f"one {target} lesion and one without decide nothing; about {needed} of each would"
 
 
 def measure(

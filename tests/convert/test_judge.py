@@ -182,6 +182,30 @@ def test_one_lesion_decides_nothing() -> None:
     assert lesions_asked_for(judgement) >= 52
 
 
+@pytest.mark.parametrize(
+    ("melanomas", "beside"), [(200, ""), (3, ", beside as many with melanoma")]
+)
+def test_one_lesion_without_melanoma_decides_nothing(melanomas: int, beside: str) -> None:
+    answers = drawn(melanomas)
+    one = replace(answers, groups=np.where(answers.positive("melanoma"), answers.groups, "L"))
+    judgement = judge(one, one, 0.5, USUAL)
+    assert judgement.verdict == "cannot judge"
+    needed = lesions_asked_for(judgement)
+    assert 52 <= needed < 100
+    assert judgement.reason == (
+        f"one lesion without melanoma decides nothing; about {needed} would{beside}"
+    )
+
+
+def test_one_lesion_of_either_kind_decides_nothing() -> None:
+    answers = drawn(3)
+    two = replace(answers, groups=np.where(answers.positive("melanoma"), "L", "M"))
+    assert re.fullmatch(
+        r"one melanoma lesion and one without decide nothing; about \d+ of each would",
+        judge(two, two, 0.5, USUAL).reason,
+    )
+
+
 # Sensitivity at the reference's specificity
 
 
