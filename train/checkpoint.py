@@ -79,19 +79,20 @@ class CheckpointFile:
         try:
             with np.load(self._path, allow_pickle=False) as stored:
                 facts = json.loads(str(stored[_FACTS]))
+                fingerprint, history = facts["fingerprint"], tuple(facts["history"])
                 arrays = {name: stored[name] for name in stored.files if name != _FACTS}
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{self._path} is damaged ({error}); remove {self._path.parent} and train anew."
             ) from None
-        if facts["fingerprint"] != self._fingerprint:
+        if fingerprint != self._fingerprint:
             raise RunError(
                 f"The images, their labels, their split or the teacher are no longer what "
                 f"{self._path.parent} was begun with; bring them back as they were, or remove that "
                 "folder and train anew."
             )
         return Checkpoint(
-            history=tuple(facts["history"]),
+            history=history,
             state={n.removeprefix("state/"): a for n, a in arrays.items() if n[:6] == "state/"},
             best=[arrays[name] for name in sorted(arrays) if name.startswith("best/")],
         )

@@ -184,6 +184,13 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
         file.load()
 
 
+@pytest.mark.parametrize("facts", ['{"history": []}', '{"fingerprint": "abc"}', "[]"])
+def test_checkpoint_that_lacks_a_fact_is_damaged(tmp_path: Path, facts: str) -> None:
+    np.savez(tmp_path / CHECKPOINT_FILE, facts=np.array(facts))
+    with pytest.raises(RunError, match="is damaged"):
+        CheckpointFile(tmp_path, "abc").load()
+
+
 def test_full_disk_keeps_the_epoch_before(small_disk: Path) -> None:
     file = CheckpointFile(small_disk, "abc")
     file.save(kept(1))
