@@ -7,6 +7,7 @@ validation images, and on copies of them that were damaged on purpose; the test 
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,9 +32,9 @@ UNFAMILIAR_SHARE = 0.03
 be refused. `docs/quality.md` compares shares and methods."""
 SHRINKAGE = 0.1
 """How far the correlations of the features are drawn to 0 before they are inverted."""
-CLASS_POWER = -0.5
-"""A class counts in what is familiar by its share of the images to this power more than by that
-share: neither as its rarity would have it, nor like every other class. See `docs/quality.md`."""
+CLASS_POWER = 0.5
+"""A class counts in what is familiar by its share of the training images to this power: neither as
+its rarity would have it (1), nor like every other class (0). See `docs/quality.md`."""
 MOST_LEARNT, MOST_DAMAGED = 4000, 200
 """Training images that teach what is familiar, and validation images that are damaged."""
 FEWEST_LEARNT, FEWEST_HELD = 100, 50
@@ -76,7 +77,10 @@ def fit_checks(
         return None
     familiar = learn_familiar(
         np.stack([describe(tensors[index]) for index in learnt]),
-        class_weights([rows[index].label for index in learnt]),
+        class_weights(
+            [rows[index].label for index in learnt],
+            [row.label for row in rows if row.split == "train"],
+        ),
     )
     squares = [square_of(np.ascontiguousarray(tensors[index])) for index in held]
     found = [quality.figures(square) for square in squares]
@@ -155,11 +159,18 @@ def fit_limit(flaw: Flaw, good: Sequence[Figures], bad: Sequence[Figures]) -> Li
     )
 
 
-def class_weights(labels: Sequence[str], power: float = CLASS_POWER) -> NDArray[np.float64]:
-    """Weights of images that count rare classes for more: share of the class to ``power``."""
-    _, index, counts = np.unique(np.array(labels), return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = (counts[index] / len(index)) ** power
-    return weights
+def class_weights(
+    drawn: Sequence[str], trained: Sequence[str], power: float = CLASS_POWER
+) -> NDArray[np.float64]:
+    """Weights of drawn images: those of a class add up to its share of the training to ``power``.
+
+    Args:
+        drawn: classes of the drawn images, which `calibration_rows` draws in equal parts.
+        trained: classes of all training images, those drawn among them.
+        power: 1 makes every training image count alike, 0 every class.
+    """
+    here, all_of_it = Counter(drawn), Counter(trained)
+    return np.array([(all_of_it[code] / len(trained)) ** power / here[code] for code in drawn])
 
 
 def learn_familiar(

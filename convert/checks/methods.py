@@ -42,13 +42,15 @@ class Compared:
 
 def compare(
     bundle: Bundle, learnt: NDArray[np.float32], learnt_labels: Sequence[str],
-    known: NDArray[np.uint8], known_labels: Sequence[str], other: NDArray[np.uint8],
+    trained_labels: Sequence[str], known: NDArray[np.uint8], known_labels: Sequence[str],
+    other: NDArray[np.uint8],
 ) -> list[Compared]:  # fmt: skip
     """Compare the candidates.
 
     Args:
         bundle: whose preferred variant is asked.
         learnt, learnt_labels: features of training images, and their classes.
+        trained_labels: classes of all training images.
         known, known_labels: validation images, uint8 of shape (n, size, size, 3), and their
             classes.
         other: pictures of anything else, of shape (m, size, size, 3).
@@ -61,12 +63,14 @@ def compare(
     entropy = -(answers * np.log(answers + 1e-12)).sum(axis=1)
     coarse = np.stack([_coarse(image) for image in images])
     # In its favour: it has seen what it is asked.
-    means = learn_familiar(coarse[: len(known)], class_weights(known_labels))
+    means = learn_familiar(coarse[: len(known)], class_weights(known_labels, known_labels))
     scores = {
         "greatest probability": -answers.max(axis=1),
         "entropy of the probabilities": entropy,
         "colours on a 4 x 4 grid, Mahalanobis": _away(coarse, means),
-        **_of_appearance(np.stack([describe(image) for image in images]), learnt, learnt_labels),
+        **_of_appearance(
+            np.stack([describe(image) for image in images]), learnt, learnt_labels, trained_labels
+        ),
     }
     scores["the one used and entropy, sum of ranks"] = _ranks(scores[_USED]) + _ranks(entropy)
     return [_judged(name, score, np.array(known_labels)) for name, score in scores.items()]
@@ -76,18 +80,20 @@ _USED = "features of the picture, Mahalanobis, classes by the root of their shar
 
 
 def _of_appearance(
-    described: NDArray[np.float32], learnt: NDArray[np.float32], labels: Sequence[str]
-) -> dict[str, NDArray[np.float64]]:
+    described: NDArray[np.float32], learnt: NDArray[np.float32], labels: Sequence[str],
+    trained: Sequence[str],
+) -> dict[str, NDArray[np.float64]]:  # fmt: skip
     from sklearn.neighbors import NearestNeighbors
 
     scores = {}
     for name, power in (
-        ("features of the picture, Mahalanobis, every image alike", 0.0),
+        ("features of the picture, Mahalanobis, every image alike", 1.0),
         (_USED, CLASS_POWER),
-        ("features of the picture, Mahalanobis, every class alike", -1.0),
+        ("features of the picture, Mahalanobis, every class alike", 0.0),
     ):
-        scores[name] = _away(described, learn_familiar(learnt, class_weights(labels, power)))
-    familiar = learn_familiar(learnt, class_weights(labels))
+        weights = class_weights(labels, trained, power)
+        scores[name] = _away(described, learn_familiar(learnt, weights))
+    familiar = learn_familiar(learnt, class_weights(labels, trained))
     for count in NEIGHBOURS:
         nearest = NearestNeighbors(n_neighbors=count).fit(_whitened(learnt, familiar))
         name = f"the same features, nearest training image no. {count} ({learnt.nbytes:,} bytes)"

@@ -184,8 +184,8 @@ def _unfamiliar(
     lines += [
         "\nThe nearest training images tell a little better, but need their features in every "
         "bundle (the bytes are given; a mean and a matrix take 14 kB), and at 5% refused they pass "
-        "fewer vascular lesions. A class counts by the root of its share, so that a rare one is "
-        "familiar too.\n",
+        "fewer vascular lesions. A class counts by the root of its share of the training images, "
+        "so that a rare one is familiar too.\n",
         "The chosen one on the test images and on photographs that packages ship (people, animals, "
         "food, rooms, streets, landscapes, textures, laboratory glass, postcards, pages). A source "
         f"is a package; those of the list `SEEN_SOURCES` ({len(SEEN_SOURCES)} of them) were seen "

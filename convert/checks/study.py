@@ -66,6 +66,7 @@ def main(words: Sequence[str] | None = None) -> None:
         bundle,
         np.stack([describe(tensors[index]) for index in learnt]),
         [rows[index].label for index in learnt],
+        [row.label for row in rows if row.split == "train"],
         tensors[held],
         [rows[index].label for index in held],
         others.tensors[others.seen],

@@ -9,11 +9,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from convert.checks import fitting
 from convert.checks.damage import DAMAGES
 from convert.checks.fitting import MOST_REFUSED, class_weights, fit_limit, learn_familiar
-from edge_runtime.appearance import distance
+from edge_runtime.appearance import distance, read_familiar
 from edge_runtime.bundle import Bundle
+from edge_runtime.preprocess import InputRule
 from edge_runtime.quality import READINGS, Figures
+from train.run import SplitRow
 from train.synthetic import render
 
 GOOD = Figures(0.0, 200.0, 0.0, 0.0, 100.0, 0.1, 30.0)
@@ -62,8 +65,43 @@ def test_rare_class_is_more_familiar_than_its_share_would_have_it():
         familiar = learn_familiar(described, weights)
         return float(np.mean([distance(one, familiar) for one in described[480:]]))
 
-    assert farness(class_weights(labels)) < 0.8 * farness(np.ones(500))
-    assert class_weights(labels)[-1] == pytest.approx(np.sqrt(500 / 20))
+    assert farness(class_weights(labels, labels)) < 0.8 * farness(np.ones(500))
+
+
+def test_class_counts_by_the_root_of_its_share_however_many_of_it_are_drawn():
+    trained = ["nv"] * 480 + ["vasc"] * 20
+
+    def counts(drawn: list[str]) -> dict[str, float]:
+        weights = class_weights(drawn, trained)
+        assert weights.shape == (len(drawn),)
+        return {code: float(weights[np.array(drawn) == code].sum()) for code in ("nv", "vasc")}
+
+    shares = {"nv": np.sqrt(480 / 500), "vasc": np.sqrt(20 / 500)}
+    for drawn in (["nv"] * 20 + ["vasc"] * 20, ["nv"] * 400 + ["vasc"] * 20, trained):
+        assert counts(drawn) == pytest.approx(shares)
+
+
+def test_what_is_familiar_does_not_depend_on_how_many_images_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    counts = {("nv", "train"): 190, ("vasc", "train"): 30, ("nv", "val"): 55}
+    rows = [
+        SplitRow(f"{code}_{split}_{place}", "", f"{code}_{split}_{place}", code, "", split)
+        for (code, split), count in counts.items()
+        for place in range(count)
+    ]
+    looks = {code: render(code, 1, width=64, height=64) for code in ("nv", "vasc")}
+    tensors = np.stack([looks[row.label] for row in rows])
+
+    def mean(most: int) -> NDArray[np.float32]:
+        monkeypatch.setattr(fitting, "MOST_LEARNT", most)
+        fitted = fitting.fit_checks(tensors, rows, InputRule(64), ("nv", "vasc"), seed=0)
+        assert fitted is not None
+        return read_familiar(fitted.familiar, "familiar")[0]
+
+    few, many = mean(100), mean(4000)
+    assert np.abs(fitting.describe(looks["nv"]) - fitting.describe(looks["vasc"])).max() > 1
+    np.testing.assert_allclose(few, many, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("flaw", list(READINGS))
