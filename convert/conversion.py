@@ -32,6 +32,7 @@ from edge_runtime.errors import (
 from edge_runtime.manifest import MANIFEST_FILE, Gate
 from train import backend, progress
 from train.metrics import Predictions
+from train.output import try_place
 from train.report.evidence import read_answers
 from train.run import RunFolder
 
@@ -53,7 +54,7 @@ def convert(
         overwrite: replace an earlier bundle at ``out``.
 
     Raises:
-        UsageError: ``out`` exists and may not be replaced.
+        UsageError: ``out`` exists and may not be replaced, or cannot be written.
         DataError: the run's images are gone or changed.
         GateError: the validation part has no melanoma.
     """
@@ -61,6 +62,7 @@ def convert(
         raise UsageError(
             f"{out} exists already; add --overwrite to replace a bundle, or name another --out."
         )
+    try_place(out)  # now, not after minutes of converting
     backend.prepare()
     images = images_of_run(run, data)
     calibration = calibration_rows(images.rows, options.calibration_images, options.seed)

@@ -29,6 +29,7 @@ from edge_runtime.manifest import (
 )
 from train.config import IMPORTED
 from train.evaluation.trained_on import TRAINED_ON_FILE, trained_on_text
+from train.output import writing
 from train.run import RunFolder
 
 CARD_FILE, REPORT_FILE = "MODEL_CARD.md", "report.html"
@@ -49,6 +50,9 @@ def pack(
         gate: how the variants were judged.
         options: the bundle's name and version, and whether photographs may be in its report.
         fitted: the checks of photographs, if there are any.
+
+    Raises:
+        UsageError: ``out`` cannot be written.
     """
     kept = sorted((one for one in material.outcomes if one.kept), key=lambda one: one.kind.rank)
     pictures = {f"golden/{place}.png": golden_png(image) for place, image in enumerate(golden)}
@@ -69,7 +73,7 @@ def pack(
         manifest, run, material, pictures=options.pictures, seed=options.seed
     )
     manifest = _listing(manifest, texts)
-    with new_folder(out) as folder:
+    with writing(out), new_folder(out) as folder:
         (folder / "golden").mkdir()
         for name, content in pictures.items():
             write_bytes(folder / name, content)

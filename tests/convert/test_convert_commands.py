@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import types
 from dataclasses import replace
@@ -236,6 +237,27 @@ def test_wrong_call_of_check_ends_with_status_2_and_one_sentence(
 ) -> None:
     real = {"BUNDLE": bundle, "DATA": generated}
     assert re.match(said, refused(["check", *(real.get(word, word) for word in words)], capsys))
+
+
+def test_bundle_that_cannot_be_written_is_refused_before_any_work(
+    run_folder: RunFolder, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("convert.conversion.images_of_run", None)  # where the work begins
+    (tmp_path / "file").write_text("no folder")
+    out = tmp_path / "file" / "bundle"
+    told = refused(["convert", run_folder.folder, "--out", out, *QUICK], capsys)
+    assert told == f"dermedge: {out} cannot be written (Not a directory); name another --out.\n"
+
+
+def test_bundle_for_a_disk_that_may_only_be_read_is_refused_before_any_work(
+    run_folder: RunFolder, small_disk: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("convert.conversion.images_of_run", None)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    told = refused(["convert", run_folder.folder, "--out", small_disk / "bundle", *QUICK], capsys)
+    assert "bundle cannot be written (Read-only file system)" in told
 
 
 def test_full_disk_ends_in_one_sentence_and_leaves_the_earlier_bundle(

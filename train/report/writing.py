@@ -15,10 +15,10 @@ from edge_runtime.errors import (
     MissingExtraError,
     MissingImagesError,
     UnreadableImagesError,
-    UsageError,
 )
 from train import backend, progress
 from train.evaluation.evaluation import subgroups_of
+from train.output import try_place, writing
 from train.report.evidence import Answered, TestImages, find_test_images, read_answers
 from train.run import RunFolder
 
@@ -62,10 +62,7 @@ def write_report(
     from train.report.render import render_report
 
     written = out or run.folder / REPORT_FILE
-    try:
-        written.parent.mkdir(parents=True, exist_ok=True)  # now, not after minutes of measuring
-    except OSError as error:
-        raise _unwritable(written, error) from None
+    try_place(written)  # now, not after minutes of measuring
     images = _images(run, data)
     heat: dict[int, NDArray[np.float32]] = {}
     corrupted: tuple[Corrupted, ...] = ()
@@ -86,15 +83,9 @@ def write_report(
         run, pictures=pictures, images=images, heat=heat, subgroups=groups,
         subgroup_notes=notes, corrupted=corrupted,
     )  # fmt: skip
-    try:
+    with writing(written):
         write_text(written, text)
-    except OSError as error:
-        raise _unwritable(written, error) from None
     return written
-
-
-def _unwritable(file: Path, error: OSError) -> UsageError:
-    return UsageError(f"{file} cannot be written ({error.strerror}); name another --out.")
 
 
 def _images(run: RunFolder, data: Path | None) -> TestImages | None:
