@@ -17,6 +17,7 @@ from train import progress
 from train.architectures import freeze
 from train.checkpoint import Checkpoint, CheckpointFile
 from train.config import TrainConfig
+from train.evaluation.figures import proper
 from train.fast_layers import with_fast_layers
 from train.head import fit_head
 from train.memory import check_fits
@@ -298,10 +299,8 @@ def _validate(probabilities: NDArray[np.float32], truth: Predictions) -> dict[st
         return {"val_loss": math.inf, "val_accuracy": math.nan, "val_auc": math.nan}
     target = answered.targets[0]
     classes = np.arange(probabilities.shape[1])
-    exact = probabilities.astype(np.float64)
-    exact /= exact.sum(axis=1, keepdims=True)  # float32 sums miss 1 by more than log_loss allows
     return {
-        "val_loss": float(log_loss(truth.truth, exact, labels=classes)),
+        "val_loss": float(log_loss(truth.truth, proper(probabilities), labels=classes)),
         "val_accuracy": float((probabilities.argmax(axis=1) == truth.truth).mean()),
         "val_auc": float(roc_auc_score(answered.positive(target), answered.scores(target))),
     }
