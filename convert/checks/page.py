@@ -144,13 +144,11 @@ def _good_images(rows: Sequence[SplitRow], tested: Sequence[Inspection], manifes
          np.array([bool(one.uncertain) and not one.retake for one in tested])),
         ("either", np.array([one.refused for one in tested])),
     ):  # fmt: skip
-        drawn = by_lesion(refused, melanoma, groups)
-        low, high = np.percentile(drawn, (2.5, 97.5))
-        more = refused[melanoma].mean() - refused[~melanoma].mean()
+        more = by_lesion(refused, melanoma, groups)
         lines.append(
             f"| {name} | {share(refused)} | {share(refused[melanoma])} | "
-            f"{share(refused[~melanoma])} | {more:+.1%}"
-            f" ({low:+.1%} to {high:+.1%}) |"
+            f"{share(refused[~melanoma])} | {more.value:+.1%}"
+            f" ({more.low:+.1%} to {more.high:+.1%}) |"
         )
     answered = ~np.array([one.refused for one in tested])
     lines.append("\nAnswered, by class: " + ", ".join(

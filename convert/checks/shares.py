@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
-_Z = 1.96
-_RESAMPLES = 2000
+from edge_runtime.manifest import Metric
+from train.evaluation.bootstrap import interval
+from train.evaluation.shares import resampled_shares, share_by_lesion, wilson
+
+_RESAMPLES, _SEED = 2000, 0
 
 
 def share(marked: NDArray[np.bool_]) -> str:
-    """A share with Wilson's interval (JASA 22, 1927, 209-212)."""
-    n, p = len(marked), float(marked.mean())
-    middle = (p + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    reach = _Z * math.sqrt(p * (1 - p) / n + _Z**2 / (4 * n * n)) / (1 + _Z**2 / n)
-    return f"{p:.1%} ({max(0.0, middle - reach):.1%} to {min(1.0, middle + reach):.1%})"
+    """A share with Wilson's interval."""
+    value = float(marked.mean())
+    return _told(Metric(value, *wilson(value, len(marked))))
 
 
 def by_photograph(found: NDArray[np.bool_], photographs: NDArray[np.str_]) -> str:
@@ -24,27 +23,25 @@ def by_photograph(found: NDArray[np.bool_], photographs: NDArray[np.str_]) -> st
 
     Where all are found the interval is that of the rule of three (JAMA 249, 1983, 1743-1745).
     """
-    names, index = np.unique(photographs, return_inverse=True)
     if found.all():
-        low, high = 1 - 3 / len(names), 1.0
+        share = Metric(1.0, 1 - 3 / len(np.unique(photographs)), 1.0)
     else:
-        hits = np.bincount(index, found, len(names))
-        counts = np.bincount(index, minlength=len(names))
-        draws = np.random.default_rng(0).integers(0, len(names), (_RESAMPLES, len(names)))
-        low, high = np.percentile(hits[draws].sum(axis=1) / counts[draws].sum(axis=1), (2.5, 97.5))
-    return f"{float(found.mean()):.1%} ({low:.1%} to {high:.1%}) of {len(found)}"
+        share = share_by_lesion(found, photographs, _RESAMPLES, _SEED)
+    return f"{_told(share)} of {len(found)}"
 
 
 def by_lesion(
     refused: NDArray[np.bool_], melanoma: NDArray[np.bool_], groups: NDArray[np.str_]
-) -> NDArray[np.float64]:
-    """Resampled differences of the shares refused, melanomas less the rest."""
-    rng = np.random.default_rng(0)
-    sums = []
-    for part in (melanoma, ~melanoma):
-        names, index = np.unique(groups[part], return_inverse=True)
-        hits = np.bincount(index, refused[part], len(names))
-        counts = np.bincount(index, minlength=len(names))
-        draws = rng.integers(0, len(names), (_RESAMPLES, len(names)))
-        sums.append(hits[draws].sum(axis=1) / counts[draws].sum(axis=1))
-    return sums[0] - sums[1]
+) -> Metric:
+    """Difference of the shares refused, melanomas less the rest, with an interval over lesions."""
+    rng = np.random.default_rng(_SEED)
+    drawn = [
+        resampled_shares(refused[part], groups[part], _RESAMPLES, rng)
+        for part in (melanoma, ~melanoma)
+    ]
+    apart = refused[melanoma].mean() - refused[~melanoma].mean()
+    return interval("difference", float(apart), [drawn[0] - drawn[1]])
+
+
+def _told(share: Metric) -> str:
+    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"

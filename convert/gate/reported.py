@@ -8,9 +8,6 @@ interval, every lesion counting as one image: where all agree, no resample would
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +15,9 @@ from edge_runtime.manifest import Metric
 from train.evaluation.bootstrap import interval, lesion_weights
 from train.evaluation.figures import ECE
 from train.evaluation.reliability import calibration_error
+from train.evaluation.shares import wilson
 from train.evaluation.weighted import weighted_balanced_accuracy
-from train.metrics import CONFIDENCE, Predictions
+from train.metrics import Predictions
 
 Floats = NDArray[np.float64]
 
@@ -48,28 +46,13 @@ def reported(
         for name, values_drawn in _differences(reference, variant, weights).items():
             drawn[name].append(values_drawn)
     found = {name: interval(name, float(value[0]), drawn[name]) for name, value in values.items()}
+    agreed = float(same.mean())
     mean = found.pop("mean_probability_difference")
     return found | {
-        "agreement": wilson(float(same.mean()), len(np.unique(reference.groups))),
+        "agreement": Metric(agreed, *wilson(agreed, len(np.unique(reference.groups)))),
         "largest_probability_difference": Metric(float(apart.max())),
         "mean_probability_difference": mean,
     }
-
-
-def wilson(share: float, count: int) -> Metric:
-    """A share with its score interval.
-
-    Wilson: Probable inference, the law of succession, and statistical inference. Journal of the
-    American Statistical Association 22, 1927, 209-212.
-
-    Args:
-        share: 0 to 1; need not be a multiple of 1 / ``count``.
-        count: how many independent observations it rests on.
-    """
-    z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    reach = math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count) * z
-    return Metric(share, max(0.0, min(share, middle - reach)), min(1.0, max(share, middle + reach)))
 
 
 def _differences(

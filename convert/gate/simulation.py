@@ -26,6 +26,7 @@ from convert.gate.statistics import CONFIDENCE, Discordance, discordance
 from edge_runtime._files import write_text
 from edge_runtime.manifest import Verdict
 from train import progress
+from train.evaluation.shares import wilson
 from train.metrics import operating_point
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "gate.md"
@@ -197,10 +198,8 @@ def _verdicts(runs: list[Judged]) -> list[tuple[int, int]]:
 
 def _interval(counted: tuple[int, int]) -> str:
     """A share with Wilson's 95% interval."""
-    from scipy.stats import binomtest
-
     count, of = counted
-    low, high = binomtest(count, of).proportion_ci(0.95, method="wilson")
+    low, high = wilson(count / of, of)
     return f"{count / of:.1%} ({low:.1%} to {high:.1%})"
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.checks import Inspection, Inspector
 from edge_runtime.manifest import Metric, OperatingPoint
+from train.evaluation.shares import share_by_lesion
 from train.metrics import Predictions, evaluate
 
 RETAKE, UNCERTAIN = "retake", "uncertain"
@@ -70,7 +71,7 @@ def answered(
     groups = predictions.groups
 
     def share(marked: NDArray[np.bool_], of: NDArray[np.bool_]) -> Metric:
-        return _share(marked[of], groups[of], bootstrap, seed)
+        return share_by_lesion(marked[of], groups[of], bootstrap, seed)
 
     every = np.ones(len(refused), bool)
     kept = predictions.take(~refused)
@@ -90,18 +91,3 @@ def answered(
         if kept.main_target is None
         else evaluate(kept, points, bootstrap=bootstrap, seed=seed),
     )
-
-
-def _share(
-    marked: NDArray[np.bool_], groups: NDArray[np.str_], bootstrap: int, seed: int
-) -> Metric:
-    """A share with a 95% interval, resampled by lesion."""
-    value = float(marked.mean())
-    if not bootstrap:
-        return Metric(value)
-    names, index = np.unique(groups, return_inverse=True)
-    hits = np.bincount(index, marked, len(names))
-    counts = np.bincount(index, minlength=len(names))
-    draws = np.random.default_rng(seed).integers(0, len(names), (bootstrap, len(names)))
-    low, high = np.percentile(hits[draws].sum(axis=1) / counts[draws].sum(axis=1), (2.5, 97.5))
-    return Metric(value, float(low), float(high))

@@ -21,13 +21,15 @@ from train.metrics import CONFIDENCE
 Floats = NDArray[np.float64]
 
 
-def lesion_weights(groups: NDArray[np.str_], resamples: int, seed: int) -> Iterator[Floats]:
+def lesion_weights(
+    groups: NDArray[np.str_], resamples: int, seed: int | np.random.Generator
+) -> Iterator[Floats]:
     """How often each image occurs in each resample, in blocks of shape (b, n).
 
     Args:
         groups: lesion of each image, shape (n,).
         resamples: how many in all.
-        seed: the same seed and groups give the same resamples.
+        seed: the same seed and groups give the same resamples; a generator goes on.
     """
     names, lesion = np.unique(groups, return_inverse=True)
     count = len(names)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.manifest import Metric, OperatingPoint
 from train.evaluation.reliability import BINS
+from train.evaluation.shares import wilson
 from train.metrics import Predictions
 from train.report.style import (
     PALETTE,
@@ -149,16 +150,11 @@ def reliability_bins(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -
         scores: probabilities, shape (n,).
         positive: what is true, shape (n,).
     """
-    from scipy.stats import binomtest
-
     bins = []
     for chosen in np.array_split(np.argsort(scores, kind="stable"), BINS):
         if len(chosen):
-            found = binomtest(int(positive[chosen].sum()), len(chosen))
-            ends = found.proportion_ci(0.95, method="wilson")
-            share = float(positive[chosen].mean())
-            mean = float(scores[chosen].mean())
-            bins.append(Bin(mean, share, float(ends.low), float(ends.high), len(chosen)))
+            share, mean = float(positive[chosen].mean()), float(scores[chosen].mean())
+            bins.append(Bin(mean, share, *wilson(share, len(chosen)), len(chosen)))
     return tuple(bins)
 
 

@@ -9,10 +9,11 @@ import pytest
 from scipy.stats import binomtest
 from sklearn.metrics import balanced_accuracy_score
 
-from convert.gate.reported import reported, wilson
+from convert.gate.reported import reported
 from tests.train.evaluation.simulated import POINTS, seven_classes
 from train.evaluation.comparison import compare
 from train.evaluation.figures import figures
+from train.evaluation.shares import wilson
 from train.metrics import Predictions
 
 
@@ -93,7 +94,7 @@ def test_agreement_is_uncertain_even_where_all_answers_agree(reference: Predicti
 def test_interval_of_a_share_is_wilsons(count: int, of: int) -> None:
     expected = binomtest(count, of).proportion_ci(0.95, method="wilson")
     found = wilson(count / of, of)
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-12)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
 
 
 def test_four_photographs_of_each_lesion_tell_no_more_than_one() -> None:
