@@ -27,6 +27,8 @@ from edge_runtime.errors import DermedgeError
 
 VERBS = ("classify", "doctor", "info")
 VERB_GROUP = "dermedge.verbs"
+EXTRAS = {"train": "train", "convert": "convert", "benchmarks": "bench"}
+"""The toolkit's extra that a verb needs, by the package that the verb's module is in."""
 
 DONE, CHECK_FAILED, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
 
@@ -65,9 +67,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         package = (error.name or "").partition(".")[0]
         if importlib.util.find_spec(package) is not None:
             raise  # not a missing package but a mistake in one
+        called = " ".join(["dermedge", *words[:1]])
         print(
-            f"dermedge: `dermedge {words[0]}` needs the package {package}, which is not installed; "
-            "install the toolkit with the extra of this stage, as its README says.",
+            f"dermedge: `{called}` needs the package {package}, which is not installed; "
+            f"{_installation(words)}.",
             file=sys.stderr,
         )
         return NOT_DONE
@@ -123,6 +126,17 @@ def _find(name: str) -> Verb | None:
 
 def _toolkit_verbs() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in entry_points(group=VERB_GROUP)}
+
+
+def _installation(words: list[str]) -> str:
+    """What to do where a package is missing that these words need."""
+    entry = _toolkit_verbs().get(words[0]) if words else None
+    if entry is None:
+        return "run `pip install dermedge-runtime`"
+    extra = EXTRAS.get(entry.module.partition(".")[0])
+    if extra is None:
+        return "install what the package that brings this verb needs"
+    return f"run `pip install -c constraints.txt ./edge_runtime '.[{extra}]'` in the checkout"
 
 
 def _all_verbs() -> list[str]:

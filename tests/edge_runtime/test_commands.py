@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from edge_runtime import Classifier, __version__
+from edge_runtime import Classifier, __version__, commands
 from edge_runtime.commands import classify, main
 from edge_runtime.errors import ImageDamagedError
 from edge_runtime.image import decode
@@ -19,6 +20,7 @@ from tests.conftest import Command
 from tests.edge_runtime.changing import set_verdicts
 from tests.edge_runtime.making import encode, noise
 
+ROOT = Path(__file__).parents[2]
 DISCLAIMER = "Research software, not a medical device."
 
 
@@ -323,6 +325,42 @@ def test_unknown_verb_gets_a_hint(dermedge: Command, verb: str, hint: str):
     done = dermedge(verb, check=2)
     assert done.stdout == ""
     assert done.stderr == f"dermedge: there is no verb {verb!r}; {hint}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (
+            ["convert"],
+            "pip install -c constraints.txt ./edge_runtime '.[convert]'` in the checkout",
+        ),
+        (["train", "x"], "pip install -c constraints.txt ./edge_runtime '.[train]'` in the check"),
+        (["bench"], "pip install -c constraints.txt ./edge_runtime '.[bench]'` in the checkout"),
+        (["classify"], "pip install dermedge-runtime`"),
+        ([], "pip install dermedge-runtime`"),
+    ],
+)
+def test_missing_package_is_one_sentence_with_the_command_that_installs_it(
+    words: list[str], remedy: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    def without(_: list[str]) -> int:
+        raise ModuleNotFoundError("No module named 'absent.part'", name="absent.part")
+
+    monkeypatch.setattr(commands, "_dispatch", without)
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert_one_line(told)
+    verb = " ".join(["dermedge", *words[:1]])
+    assert told.startswith(f"dermedge: `{verb}` needs the package absent, which is not installed; ")
+    assert remedy in told
+
+
+def test_extras_are_those_of_the_toolkit():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    modules = project["entry-points"]["dermedge.verbs"].values()
+    assert {module.partition(".")[0] for module in modules} == set(commands.EXTRAS)
+    assert set(commands.EXTRAS.values()) <= set(project["optional-dependencies"])
 
 
 # ---------------------------------------------------------------- info
