@@ -27,9 +27,9 @@ class Limit:
     """Where a figure of quality begins to mean `retake`.
 
     Attributes:
-        threshold: of the figure, see `edge_runtime.quality.READINGS`.
+        threshold: of the figure that tells the flaw, see `edge_runtime.quality.Flaw`.
         refused: share of the good validation images that it refuses.
-        severity: of the damage that it was fitted to find, 1 to 5, see `convert.checks.damage`.
+        severity: of the damage that it was fitted to find, 1 to 5.
         found: share of the images damaged at that severity that it refuses.
     """
 
@@ -44,7 +44,7 @@ class Familiar:
     """What the training images look like, and how far from that a photograph may be.
 
     Attributes:
-        file, sha256: their mean and whitening matrix, see `edge_runtime.appearance.read_familiar`.
+        file, sha256: their mean and whitening matrix, float32 of shape (d + 1, d) for d features.
         features: which description was fitted.
         threshold: of the distance; beyond it the decision is `uncertain`.
         refused: share of the validation images that it refuses.
@@ -67,7 +67,7 @@ class Checks:
 
     Attributes:
         shortest_side: fewest pixels of the shorter side.
-        limits: by flaw, a key of `edge_runtime.quality.READINGS`.
+        limits: by `edge_runtime.quality.Flaw`.
         familiar: what the training images look like.
         images: how many validation images the shares were counted on.
         answered: share of the validation images of each class that pass everything, by code.

@@ -121,7 +121,7 @@ class Classifier:
 
         Raises:
             ImageError: the image cannot be used; the message says why.
-            ModelMismatchError: the model answered with something else than probabilities.
+            ModelMismatchError: the model answered with something that is not finite.
         """
         return self._classify(image, self.backend)
 
@@ -157,7 +157,7 @@ class Classifier:
         return to_input(decoded.pixels, self.rule)
 
     def probabilities(self, tensor: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Class probabilities of an input tensor that `to_input` made.
+        """Class probabilities of an input tensor that `input_tensor` made.
 
         Args:
             tensor: uint8 of shape (size, size, 3).

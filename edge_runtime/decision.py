@@ -19,6 +19,7 @@ from typing import Literal
 from edge_runtime.manifest import OperatingPoint
 
 Decision = Literal["refer", "routine", "retake", "uncertain"]
+"""What is suggested for a photograph; see `edge_runtime.decision`."""
 
 _NAMES = {
     "melanoma": "the melanoma probability",

@@ -35,6 +35,7 @@ LARGEST_TOLERANCE = 0.1
 """A `Variant.golden_tolerance` above this would switch the self-test off; 0.03 is in use."""
 
 Verdict = Literal["pass", "fail", "cannot judge"]
+"""What the gate says of a variant; only one that passes is served without being asked for."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ class Variant:
         quantization: the arithmetic in words.
         operating_points: by target, "melanoma" and "malignant".
         golden: expected class probabilities, one row per golden input.
-        golden_tolerance: how far an interpreter's answer may lie from them, 0 to
-            `LARGEST_TOLERANCE`.
+        golden_tolerance: how far an interpreter's answer may lie from them, 0 to 0.1.
         metrics: figures of this file on held-out images, by split, then by name.
         difference: this file against the Keras model, as a loss (positive is worse), by split.
         verdict, reason: what the gate said, and why.
@@ -175,8 +175,14 @@ class Manifest:
     """Everything that a device or an app has to know of a bundle.
 
     Attributes:
+        schema_version: of the manifest; a reader refuses those that it does not know.
+        name, version: of the bundle.
+        intended_use: what it is for, and what it is not.
         labels: in the order of the model's outputs.
         melanoma: code of the melanoma class, or None where the data has none (benign/malignant).
+        input: how a photograph becomes the model's input.
+        source: where the model came from.
+        gate: how the variants were judged.
         variants: the most preferred first.
         golden_inputs: generated PNG images of the model's input size (never a patient's picture).
         other_files: the remaining files of the bundle, for people and other clients.

@@ -1,11 +1,11 @@
 """Embedded colour profiles: whatever a file was saved in, its pixels become sRGB.
 
-no profile                   the pixels are taken as sRGB
-an sRGB profile, any name    nothing is computed: it moves no colour by more than one level
-RGB, grey, CMYK profile      converted by LittleCMS, relative colorimetric with black point
-                             compensation (what photo editors do by default)
-any other profile            ignored: damaged, for pixels of another kind, or LittleCMS is missing
-                             from this Pillow
+    no profile                 the pixels are taken as sRGB
+    an sRGB profile, any name  nothing is computed: it moves no colour by more than one level
+    RGB, grey, CMYK profile    converted by LittleCMS, relative colorimetric with black point
+                               compensation (what photo editors do by default)
+    any other profile          ignored: damaged, for pixels of another kind, or LittleCMS is missing
+                               from this Pillow
 
 What was converted or ignored is said in the result's notes. Pixels are converted where they are
 decoded, so that whoever decodes gets the same colours. A large image is reduced first, as JPEGs

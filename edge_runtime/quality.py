@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Flaw = Literal["blurred", "dark", "bright", "glare", "faint", "off_centre", "absent"]
+"""What is wrong with a photograph, and the one of its `edge_runtime.quality.Figures` that tells:
+blurred (sharpness), dark (light), bright (burnt), glare (glare), faint (spread), off_centre
+(off_centre), and absent, which means that no lesion shows (lesion)."""
 
 BURNT, WHITE = 252, 236
 """From these values on a channel counts as burnt out, and a pixel as white (in all channels)."""
@@ -41,7 +44,7 @@ _LEAST_POWER = 0.05  # squared grey levels: below it there is only rounding
 
 @dataclass(frozen=True)
 class Figures:
-    """What is measured.
+    """What is measured of a photograph.
 
     Attributes:
         sharpness: logarithm of the ratio of fine to coarse structure.

@@ -13,7 +13,13 @@ from edge_runtime.errors import DermedgeError
 
 @dataclass(frozen=True)
 class ModelId:
-    """Which model answered: enough to find the very file again."""
+    """Which model answered: enough to find the very file again.
+
+    Attributes:
+        name, version: of the bundle.
+        variant: which of its model files.
+        sha256: of that file.
+    """
 
     name: str
     version: str
@@ -48,9 +54,15 @@ class Quality:
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of each stage; ``read`` is 0 for input that came as bytes or pixels.
+    """Milliseconds of each stage.
 
-    ``checks`` is what the checks of `edge_runtime.checks` took, 0 without them.
+    Attributes:
+        read: the file; 0 for input that came as bytes or pixels.
+        decode: to upright RGB pixels.
+        preprocess: to the model's input.
+        inference: the model alone.
+        total: all of it, from the call to the result.
+        checks: of the photograph; 0 without them.
     """
 
     read: float
@@ -71,7 +83,10 @@ class Result:
         probabilities: calibrated, by class code.
         melanoma_probability: None where the model has no melanoma class.
         malignant_probability: sum over the malignant classes.
-        decision, reasons: see `edge_runtime.decision`.
+        decision, reasons: what to do, and why in words; see `edge_runtime.decision`.
+        quality: figures of the photograph, for whoever wants to know more than the reasons say.
+        model: which file answered.
+        timing_ms: milliseconds of each stage.
         notes: harmless oddities of the file, in words.
         unfamiliarity: distance from the training images, about 1 for one of them; None where
             nothing was checked.

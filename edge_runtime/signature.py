@@ -22,6 +22,7 @@ from edge_runtime.errors import MissingExtraError, SignatureError, UsageError
 
 if TYPE_CHECKING:
     PublicKey = str | os.PathLike[str] | bytes
+    """An Ed25519 public key: the path of a PEM file, its content, or the key's 32 bytes."""
 
 SIGNATURE_FILE = "manifest.sig"
 SIGNATURE_BYTES = 64

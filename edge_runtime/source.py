@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     ImageSource = str | os.PathLike[str] | bytes | Image | NDArray[np.uint8]
+    """An image: a path, the bytes of a file, a Pillow image, or uint8 RGB (height, width, 3)."""
 
 
 def file_of(image: object) -> str | None:

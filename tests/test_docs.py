@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from docs import generate
 from edge_runtime import errors
 from edge_runtime.commands import VERBS
 from edge_runtime.errors import DermedgeError
+from edge_runtime.result import Result
 from tests.edge_runtime.making import assert_one_sentence
 from tests.edge_runtime.provoking import PROVOCATIONS, provoke
 
@@ -64,6 +67,32 @@ def test_every_error_is_on_the_page(pages: dict[str, str]):
 )
 def test_error_is_one_sentence(provocation, tmp_path: Path):
     assert_one_sentence(provoke(provocation, tmp_path))
+
+
+def test_every_type_in_a_signature_has_an_entry(pages: dict[str, str]):
+    page = pages["api.md"]
+    signatures = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL))
+    named = set(re.findall(r"(?:: |\[|\| |-> |, )([A-Z][a-zA-Z]+)", signatures))
+    entries = set(re.findall(r"^##+ (\w+)$", page, re.MULTILINE))
+    python = {"Any", "Iterable", "Iterator", "Literal", "Mapping", "None", "Path"}
+    assert named - python - {"Image", "NDArray"} <= entries  # Pillow's and NumPy's
+    assert {"Variant", "Checks", "PublicKey", "ImageSource", "Decision", "Quality"} <= named
+
+
+def test_every_link_on_the_page_leads_somewhere(pages: dict[str, str]):
+    page = pages["api.md"]
+    headings = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    anchors = {heading.lower().replace(" ", "-").replace(".", "") for heading in headings}
+    links = set(re.findall(r"\]\(#([\w-]+)\)", page))
+    assert {"the-decision", "colour-profiles", "figures"} <= links <= anchors
+    assert not re.search(r"`(edge_runtime|convert|train)\.", page.partition("## Commands")[0])
+
+
+def test_every_figure_of_a_result_is_explained(pages: dict[str, str]):
+    entry = pages["api.md"].partition("\n## Result\n")[2].partition("\n## ")[0]
+    for field in dataclasses.fields(Result):
+        said = rf"^- `([a-z_]+, )*{field.name}\b[^`]*`: "
+        assert re.search(said, entry, re.MULTILINE), field.name
 
 
 def test_every_public_name_and_command_is_on_the_page(pages: dict[str, str]):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import importlib
 import inspect
+import itertools
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -17,10 +20,26 @@ _HEAD = """# The device package
 
 Written by `make docs` from the docstrings of `edge_runtime` and the help of its commands.
 
-`from edge_runtime import NAME` imports what NAME needs and nothing else.
+`from edge_runtime import NAME` imports what NAME needs and nothing else. What else stands in a
+signature is among the [types](#types), and what a photograph's answer means is
+[the decision](#the-decision).
 """
 
+_TYPES = {
+    "BundleFile": "listed", "Checks": "checks", "Decision": "decision", "Familiar": "checks",
+    "Figures": "quality", "Flaw": "quality", "Gate": "manifest", "ImageSource": "source",
+    "IntegrityError": "errors", "Label": "manifest", "Limit": "checks", "Metric": "manifest",
+    "ModelId": "result", "OperatingPoint": "manifest", "PublicKey": "signature",
+    "Quality": "result", "Source": "manifest", "Timing": "result", "Variant": "manifest",
+    "Verdict": "manifest",
+}  # fmt: skip
+"""What stands in signatures without being a public name, and the module that defines it."""
+
+_RULES = {"decision": "The decision", "profiles": "Colour profiles"}
+"""Modules whose docstring is a rule, and the heading that it gets."""
+
 _SECTION = re.compile(r"^(Args|Attributes|Returns|Raises|Yields):$")
+_REFERENCE = re.compile(r"`edge_runtime\.([\w.]+)`")
 _ITEM = re.compile(r"^ {4}(\S[^:]*): (.*)$")
 _WIDTH = "92"
 
@@ -32,14 +51,45 @@ def page() -> str:
         value = getattr(edge_runtime, name)
         if inspect.isclass(value):
             parts += _class(name, value)
+    for module, heading in _RULES.items():
+        text = inspect.getdoc(importlib.import_module(f"edge_runtime.{module}")) or ""
+        parts.append(f"## {heading}\n\n{markdown(text)}")
+    parts.append("## Types\n")
+    for name, home in _TYPES.items():
+        parts += _type(name, importlib.import_module(f"edge_runtime.{home}"))
     parts.append("## Commands\n")
     for verb in VERBS:
         parts.append(f"### dermedge {verb}\n\n```\n{_help(verb)}```\n")
     return "\n".join(parts)
 
 
-def _class(name: str, kind: type) -> Iterator[str]:
-    yield f"## {name}\n"
+def _type(name: str, module: ModuleType) -> Iterator[str]:
+    if inspect.isclass(kind := getattr(module, name, None)):
+        yield from _class(name, kind, "###")
+        return
+    written, meant = _alias(name, module)
+    yield f"### {name}\n\n```python\n{written}\n```\n"
+    yield markdown(meant)
+
+
+def _alias(name: str, module: ModuleType) -> tuple[str, str]:
+    """How a type without a class is written, and the string below it; some exist for checkers only.
+
+    Raises:
+        LookupError: there is none, or nothing is said of it.
+    """
+    source = inspect.getsource(module)
+    for block in ast.walk(ast.parse(source)):
+        body = block.body if isinstance(block, (ast.Module, ast.If)) else []
+        for node, below in itertools.pairwise(body):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+                assert isinstance(below, ast.Expr)
+                return ast.get_source_segment(source, node) or "", ast.literal_eval(below.value)
+    raise LookupError(f"{module.__name__} says nothing of {name}")
+
+
+def _class(name: str, kind: type, level: str = "##") -> Iterator[str]:
+    yield f"{level} {name}\n"
     if issubclass(kind, Exception):
         yield f"{inspect.getdoc(kind)} See [errors](errors.md).\n"
         return
@@ -51,10 +101,10 @@ def _class(name: str, kind: type) -> Iterator[str]:
             continue
         function = value.__func__ if isinstance(value, (classmethod, staticmethod)) else value
         if isinstance(value, property):
-            yield f"### {name}.{member}\n"
+            yield f"{level}# {name}.{member}\n"
             yield markdown(inspect.getdoc(value) or "")
         elif inspect.isfunction(function):
-            yield f"### {name}.{member}\n"
+            yield f"{level}# {name}.{member}\n"
             yield f"```python\n{_signature(f'{name}.{member}', getattr(kind, member))}\n```\n"
             yield markdown(inspect.getdoc(function) or "")
 
@@ -80,7 +130,11 @@ def _signature(name: str, function: Any) -> str:
 
 
 def markdown(docstring: str) -> str:
-    """A docstring of ours as Markdown: its sections become lists, its examples code."""
+    """A docstring of ours as Markdown: lists of its sections, code of its examples, links.
+
+    Raises:
+        LookupError: it refers to something that has no entry on the page.
+    """
     lines: list[str] = []
     inside = code = False
     for line in docstring.splitlines():
@@ -104,7 +158,16 @@ def markdown(docstring: str) -> str:
             lines.append(line)
     if code:
         lines.append("```")
-    return "\n".join(lines).rstrip() + "\n"
+    return _REFERENCE.sub(_link, "\n".join(lines).rstrip() + "\n")
+
+
+def _link(reference: re.Match[str]) -> str:
+    name = reference[1].rpartition(".")[2]
+    heading = _RULES.get(name, name)
+    if name not in {*_RULES, *_TYPES, *edge_runtime.__all__}:
+        raise LookupError(f"{reference[0]} has no entry")
+    text = heading.lower() if name in _RULES else heading
+    return f"[{text}](#{heading.lower().replace(' ', '-')})"
 
 
 def _help(verb: str) -> str:
