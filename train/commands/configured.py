@@ -66,11 +66,10 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("training")
     helps, defaults = _field_help(TrainConfig), TrainConfig()
     for name, kind in key_types("train").items():
-        text = f"{helps[name]} (default: {getattr(defaults, name)})"
+        told = helps[name]
         if name == "arch":
-            text += "; there are " + "; ".join(
-                f"{one.name}: {one.summary}" for one in ARCHITECTURES.values()
-            )
+            told += ": " + "; ".join(f"{one.name}, {one.summary}" for one in ARCHITECTURES.values())
+        text = f"{told} (default: {getattr(defaults, name)})"
         options: dict[str, Any] = {"default": None, "help": text}
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
