@@ -1,6 +1,7 @@
 """Real things to test with: generated images, a run trained on them, and its bundle.
 
-Each is made once a session by the code under test, with fixed seeds. Tests that need real
+Each is made once a session by the code under test, with fixed seeds, whichever of the processes
+that test asks for it first. Tests that need real
 photographs ask for `data_root` and are skipped, with the reason, where there are none.
 """
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from convert.variants import VARIANTS
 from train.data.table import read_data
@@ -38,28 +40,50 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """Make a folder of that name, unless another process of this session has; it is for reading."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def make(name: str, maker: Callable[[Path], object]) -> Path:
+        folder = shared / "shared" / name
+        folder.parent.mkdir(exist_ok=True)
+        with FileLock(f"{folder}.lock"):
+            if not folder.exists():
+                maker(folder)
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def generated(once: Once) -> Path:
     """A folder of generated images of three classes, split by lesion."""
-    folder = tmp_path_factory.mktemp("generated") / "data"
-    return write_dataset(folder, lesions=LESIONS, seed=7, width=100, height=75)
+    return once(
+        "data", lambda folder: write_dataset(folder, lesions=LESIONS, seed=7, width=100, height=75)
+    )
 
 
 @pytest.fixture(scope="session")
-def run_folder(generated: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+def run_folder(generated: Path, once: Once) -> RunFolder:
     """A plain CNN trained on them for a few seconds."""
     from train.config import TrainConfig
+    from train.run import RunFolder
     from train.training import train
 
     config = TrainConfig(
         arch="plain_cnn", input_size=32, epochs=6, batch_size=32, learning_rate=3e-3,
         augmentation=0.3, bootstrap=100,
     )  # fmt: skip
-    return train(read_data(generated), config, tmp_path_factory.mktemp("runs") / "run")
+    return RunFolder.open(once("run", lambda out: train(read_data(generated), config, out)))
 
 
 @pytest.fixture(scope="session")
-def bundle(run_folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(run_folder: RunFolder, once: Once) -> Path:
     """Its bundle with all variants that run here, whatever the gate said. Copy before changing."""
     from convert.conversion import convert
     from convert.outcome import Options
@@ -69,9 +93,7 @@ def bundle(run_folder: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> P
         name="test", variants=chosen(",".join(EXECUTABLE)), bootstrap=100, calibration_images=60,
         accept_unproven=True, allow_failing=True,
     )  # fmt: skip
-    out = tmp_path_factory.mktemp("bundles") / "bundle"
-    convert(run_folder, out, options)
-    return out
+    return once("bundle", lambda out: convert(run_folder, out, options))
 
 
 @pytest.fixture
