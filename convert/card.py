@@ -46,6 +46,7 @@ def model_card(
     from convert.report.render import FIGURES, environment
     from train.importing.record import read_import
     from train.report.words import about_calibration
+    from train.run import lesions_by_split
 
     record = run.run
     made = [rows.variant_row(outcome) for outcome in material.outcomes]
@@ -66,7 +67,7 @@ def model_card(
         what_passed=words.what_passed(made, manifest.gate),
         about_licence=words.about_licence(manifest.source.licence),
         about_calibration=about_calibration(record.calibration),
-        lesions=_lesions(run),
+        lesions=lesions_by_split(run.rows()),
         points=manifest.variants[0].operating_points,
         preferred=manifest.variants[0].name,
         coreml=any(variant.format == "coreml" for variant in manifest.variants),
@@ -74,16 +75,6 @@ def model_card(
     # Text outside of attributes: quotes need no escape, and people read the source of a card.
     text = text.replace("&#39;", "'").replace("&#34;", '"')
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def _lesions(run: RunFolder) -> dict[str, int]:
-    """Lesions by split; empty where the data does not name them."""
-    rows = run.rows()
-    if not any(row.lesion_id for row in rows):
-        return {}
-    from train.run import lesions_by_split
-
-    return lesions_by_split(rows)
 
 
 def _cell(value: Any) -> str:

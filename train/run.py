@@ -62,7 +62,9 @@ def lesions_of(rows: Sequence[SplitRow]) -> NDArray[np.str_]:
 
 
 def lesions_by_split(rows: Sequence[SplitRow]) -> dict[str, int]:
-    """How many lesions each part has, as far as lesions and copies are known."""
+    """How many lesions each part has; empty where the data names none."""
+    if not any(row.lesion_id for row in rows):
+        return {}
     lesions, parts = lesions_of(rows), np.array([row.split for row in rows])
     return {split: len(set(lesions[parts == split])) for split in SPLITS}
 

@@ -118,11 +118,13 @@ def _compared(
         answers.referred(new.operating_points),
     )
     changes = decisions(expected, *referred, bootstrap=rule.bootstrap, seed=rule.seed)
-    entry = with_finding(entry, _at_own_thresholds(expected, *referred, changes, rule.margins))
+    kept = _kept("sensitivity", "sensitivity", expected, referred, changes, rule.margins)
+    entry = with_finding(entry, kept)
     passed = ~before.refused, ~after.refused
     if _checked(before) or _checked(after):
         changes |= answering(expected, *passed, bootstrap=rule.bootstrap, seed=rule.seed)
-        entry = with_finding(entry, _still_answered(expected, *passed, changes, rule.margins))
+        kept = _kept("answered", "answer", expected, passed, changes, rule.margins)
+        entry = with_finding(entry, kept)
     malignant = expected.positive("malignant")
     missed, refused = (malignant & once & ~now for once, now in (referred, passed))
     return Compared(entry, changes, _chosen(ids, missed), _chosen(ids, refused))
@@ -136,34 +138,24 @@ def _chosen(ids: Sequence[str], marked: NDArray[np.bool_]) -> tuple[str, ...]:
     return tuple(np.array(ids)[marked].tolist())
 
 
-def _at_own_thresholds(
-    truth: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_],
-    changes: Mapping[str, Change], margins: Margins,
-) -> Finding | None:  # fmt: skip
-    """Whether its own thresholds find as many as the old release's."""
-    target = truth.targets[0]
-    change = changes[f"{target}_sensitivity"]
-    said = (
-        f"at its own thresholds it refers {change.newly_wrong} {target} images fewer and "
-        f"{change.newly_right} more than the old release, of {change.images} (sensitivity "
-        f"{change.before:.3f} before, {change.after:.3f} after)"
-    )
-    return finding("sensitivity", said, truth, before, after, margins)
+_SAID = {
+    "sensitivity": "at its own thresholds it refers {0.newly_wrong} {1} images fewer and "
+    "{0.newly_right} more than the old release, of {0.images} (sensitivity {0.before:.3f} before, "
+    "{0.after:.3f} after)",
+    "answered": "its checks refuse {0.newly_wrong} {1} images more and {0.newly_right} fewer than "
+    "the old release's, of {0.images} (answered {0.before:.3f} before, {0.after:.3f} after)",
+}
+"""Of a change of the first target's figure."""
 
 
-def _still_answered(
-    truth: Predictions, before: NDArray[np.bool_], after: NDArray[np.bool_],
+def _kept(
+    figure: str, loss: str, truth: Predictions, sides: tuple[NDArray[np.bool_], NDArray[np.bool_]],
     changes: Mapping[str, Change], margins: Margins,
 ) -> Finding | None:  # fmt: skip
-    """Whether its checks let as many pass as the old release's."""
+    """Whether the new side of a figure is as good as the old one."""
     target = truth.targets[0]
-    change = changes[f"{target}_answered"]
-    said = (
-        f"its checks refuse {change.newly_wrong} {target} images more and {change.newly_right} "
-        f"fewer than the old release's, of {change.images} (answered {change.before:.3f} before, "
-        f"{change.after:.3f} after)"
-    )
-    return finding("answer", said, truth, before, after, margins)
+    said = _SAID[figure].format(changes[f"{target}_{figure}"], target)
+    return finding(loss, said, truth, *sides, margins)
 
 
 def _reordered(answers: Predictions, labels: tuple[Label, ...]) -> Predictions:

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from convert.checking.finding import Finding, finding
 from convert.gate.judge import Margins
 from edge_runtime.decision import Decision
+from train.evaluation.answered import RETAKE, UNCERTAIN
 from train.metrics import Predictions
-
-REFUSALS: tuple[Decision, ...] = ("retake", "uncertain")
 
 
 @dataclass(frozen=True)
@@ -68,12 +67,12 @@ def undecided(
     """
     target = truth.targets[0]
     positive = truth.positive(target)
-    there = np.isin(decisions, REFUSALS)
+    there = np.isin(decisions, (RETAKE, UNCERTAIN))
     counted = Undecided(
         target=target,
         of=len(decisions),
-        retake=decisions.count("retake"),
-        uncertain=decisions.count("uncertain"),
+        retake=decisions.count(RETAKE),
+        uncertain=decisions.count(UNCERTAIN),
         positives=int((there & positive).sum()),
         here=int(here.sum()),
         positives_here=int((here & positive).sum()),

@@ -132,7 +132,7 @@ def _installation(words: list[str]) -> str:
     """What to do where a package is missing that these words need."""
     entry = _toolkit_verbs().get(words[0]) if words else None
     if entry is None:
-        return "run `pip install dermedge-runtime`"
+        return "install dermedge-runtime's wheel again, without --no-deps"
     extra = EXTRAS.get(entry.module.partition(".")[0])
     if extra is None:
         return "install what the package that brings this verb needs"

@@ -336,8 +336,8 @@ def test_unknown_verb_gets_a_hint(dermedge: Command, verb: str, hint: str):
         ),
         (["train", "x"], "pip install -c constraints.txt ./edge_runtime '.[train]'` in the check"),
         (["bench"], "pip install -c constraints.txt ./edge_runtime '.[bench]'` in the checkout"),
-        (["classify"], "pip install dermedge-runtime`"),
-        ([], "pip install dermedge-runtime`"),
+        (["classify"], "install dermedge-runtime's wheel again, without --no-deps"),
+        ([], "install dermedge-runtime's wheel again, without --no-deps"),
     ],
 )
 def test_missing_package_is_one_sentence_with_the_command_that_installs_it(

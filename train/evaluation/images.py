@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,9 +73,10 @@ class Images:
         Raises:
             UnreadableImagesError: a header that cannot be read.
         """
-        import pillow_heif
+        with contextlib.suppress(ImportError):  # an extra, without which no HEIC was decoded
+            import pillow_heif
 
-        pillow_heif.register_heif_opener()  # or Pillow knows no HEIC header
+            pillow_heif.register_heif_opener()  # or Pillow knows no HEIC header
         with ThreadPoolExecutor(usable_cores()) as pool:
             return list(pool.map(_resolution, self.files))
 

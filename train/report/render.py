@@ -162,7 +162,7 @@ def _context(
         "false_alarms": _cards(chosen.false_alarms, images),
         "explained": _explained(explained(chosen), images, heat, run.labels),
         "splits": SPLITS,
-        "lesions": _lesions(folder),
+        "lesions": lesions_by_split(folder.rows()),
         "config": [
             (field.name, getattr(run.config, field.name))
             for field in dataclasses.fields(run.config)
@@ -279,11 +279,3 @@ def _explained(
 def _photograph(example: Example, images: TestImages) -> tuple[NDArray[np.uint8], tuple[str, str]]:
     pixels = picture.square(images.files[example.position])
     return pixels, (picture.data_uri(pixels), f"{example.truth}, {example.image_id}")
-
-
-def _lesions(folder: RunFolder) -> dict[str, int] | None:
-    """Lesions by split; None where the data does not name them."""
-    rows = folder.rows()
-    if not any(row.lesion_id for row in rows):
-        return None
-    return lesions_by_split(rows)
