@@ -79,10 +79,10 @@ class TrainConfig:
         pretrained: start from the architecture's ImageNet weights where it has them.
         start: run folder of the same architecture and classes to start from instead, at any input
             size; all that it was trained on has to be in the training part.
-        teacher: run folder of the same classes whose probabilities are learnt beside the labels;
-            all that it was trained on has to be in the training part. It answers every image anew,
-            which takes the time of its forward pass.
-        distillation: share of the target that is the teacher's.
+        teacher: run folder of the same classes whose probabilities are learnt beside the labels,
+            may be given again: of several, their mean; all that it was trained on has to be in the
+            training part. It answers every image anew, which takes the time of its forward pass.
+        distillation: share of the target that is the teachers'.
         frozen_epochs: epochs in which only the head learns, on cached features of the backbone as
             it comes, before the whole network does; 0 for none.
         frozen_stride: layers of the backbone whose maps are at most so many times smaller than the
@@ -124,7 +124,7 @@ class TrainConfig:
     input_size: int = 160
     pretrained: bool = True
     start: str = ""
-    teacher: str = ""
+    teacher: tuple[str, ...] = ()
     distillation: float = 0.5
     frozen_epochs: int = 0
     frozen_stride: int = 0

@@ -162,7 +162,7 @@ def checked(value: Mapping[str, Any], where: str) -> Tables:
                     f"{where} has the unknown key {key!r} in [{table}]; {_nearest(key, [*hints])}"
                 )
             _check_type(found, hints[key], f"{key} in [{table}] of {where}")
-        tables[table] = {k: float(v) if hints[k] is float else v for k, v in content.items()}
+        tables[table] = {k: _as(hints[k], v) for k, v in content.items()}
     return tables
 
 
@@ -172,9 +172,18 @@ def key_types(table: str) -> dict[str, Any]:
     return {f.name: hints[f.name] for f in fields(_TABLES[table]) if hints[f.name] != Augmentation}
 
 
+def _as(kind: Any, value: Any) -> Any:
+    if get_origin(kind) is tuple:
+        return tuple(value)
+    return float(value) if kind is float else value
+
+
 def _check_type(value: Any, kind: Any, where: str) -> None:
     if get_origin(kind) is Literal:
         fits, expected = value in get_args(kind), " or ".join(map(repr, get_args(kind)))
+    elif get_origin(kind) is tuple:
+        fits = isinstance(value, list | tuple) and all(isinstance(one, str) for one in value)
+        expected = "a list of texts"
     else:
         numbers = (int, float) if kind is float else kind
         fits = isinstance(value, numbers) and (kind is bool or not isinstance(value, bool))

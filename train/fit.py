@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ class Fitted:
 def fit(
     model: keras.Model, parts: Parts, config: TrainConfig, *,
     checkpoints: CheckpointFile | None = None, on_epoch: OnEpoch | None = None,
-    no_more: bool = False, teacher: Teacher | None = None,
+    no_more: bool = False, teachers: Sequence[Teacher] = (),
 ) -> Fitted:  # fmt: skip
     """Train ``model`` in place and leave it with the weights of its best epoch.
 
@@ -77,7 +77,7 @@ def fit(
             not the run was broken.
         on_epoch: called with every new row of the history; what it raises ends the fit.
         no_more: take the best epoch of those that were kept, and train no further.
-        teacher: its probabilities are learnt beside the labels.
+        teachers: the mean of their probabilities is learnt beside the labels.
 
     Raises:
         TrainingError: the loss is no longer finite, memory or disk are too small, or there is no
@@ -87,7 +87,7 @@ def fit(
     check_fits(model, config)
     if config.frozen_stride:
         freeze(model, config.frozen_stride)
-    learner = _Learner(model, parts, config, teacher)
+    learner = _Learner(model, parts, config, teachers)
     kept = checkpoints.load() if checkpoints else None
     if kept is not None:
         learner.restore(kept)
@@ -120,10 +120,10 @@ class _Learner:
     """A network in training: what one epoch does, and the state between two."""
 
     def __init__(
-        self, model: keras.Model, parts: Parts, config: TrainConfig, teacher: Teacher | None
+        self, model: keras.Model, parts: Parts, config: TrainConfig, teachers: Sequence[Teacher]
     ) -> None:
         self._model, self._parts, self._config = model, parts, config
-        self._teacher = teacher
+        self._teachers = teachers
         self._steps = steps_per_epoch(len(parts.train), config.batch_size)
         self._predict: Predict = predictor(with_fast_layers(model))
         self._batches: Any = None
@@ -231,9 +231,9 @@ class _Learner:
                 parts.tensors, parts.train, parts.train_labels, self._weights[parts.train_labels],
                 classes=len(self._weights), config=self._config, first_epoch=first_epoch,
             )  # fmt: skip
-            if self._teacher is not None:
+            if self._teachers:
                 met = log_frequencies(parts.train_labels, self._weights, self._config)
-                batches = taught(batches, self._teacher, met, self._config.distillation)
+                batches = taught(batches, self._teachers, met, self._config.distillation)
             self._batches = iter(batches)
         return self._batches
 

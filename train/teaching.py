@@ -1,12 +1,13 @@
-"""Learning from another model beside the labels (Hinton et al., Distilling the Knowledge in a
+"""Learning from other models beside the labels (Hinton et al., Distilling the Knowledge in a
 Neural Network, 2015, arXiv:1503.02531, at a temperature of 1).
 
-The teacher sees the very images that the student does, augmented and mixed as they are, as in Beyer
+Teachers see the very images that the student does, augmented and mixed as they are, as in Beyer
 et al., Knowledge distillation: A good teacher is patient and consistent, CVPR 2022.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,33 +71,42 @@ def teacher_of(run: RunFolder, prepared: Prepared) -> Teacher:
     return Teacher(model, prior, run.run.files[MODEL_FILE])
 
 
-def taught(batches: Any, teacher: Teacher, frequencies: NDArray[np.float32], share: float) -> Any:
-    """Batches whose targets are partly the teacher's probabilities.
+def taught(
+    batches: Any, teachers: Sequence[Teacher], frequencies: NDArray[np.float32], share: float
+) -> Any:
+    """Batches whose targets are partly the mean of the teachers' probabilities.
 
-    They are those of classes as frequent as the student meets them, however often the teacher did:
+    They are those of classes as frequent as the student meets them, however often a teacher did:
     the one prior is taken out of its logits and the other put in (Saerens et al., Adjusting the
     outputs of a classifier to new a priori probabilities, Neural Computation 14, 2002).
 
     Args:
         batches: ``tf.data.Dataset`` of (images, targets, weights), see `train.pipeline`.
-        teacher: images are resized to its input where they have to be.
+        teachers: at least one; images are resized to its input where they have to be.
         frequencies: of the classes as the student meets them (`train.objective.log_frequencies`).
-        share: of the target that is the teacher's.
+        share: of the target that is the teachers'.
     """
     import keras
     import tensorflow as tf
 
     from train.fast_layers import with_fast_layers
 
-    model = teacher.model
-    network = with_fast_layers(keras.Model(model.inputs, model.get_layer("logits").output))
-    size, shift = model.input_shape[1:3], frequencies - teacher.prior
+    def answers(teacher: Teacher) -> Any:
+        model = teacher.model
+        network = with_fast_layers(keras.Model(model.inputs, model.get_layer("logits").output))
+        size, shift = model.input_shape[1:3], frequencies - teacher.prior
+
+        def answer(images: Any) -> Any:
+            if tuple(images.shape[1:3]) != size:
+                images = tf.image.resize(images, size, antialias=True)
+            return tf.nn.softmax(network(images, training=False) + shift)
+
+        return answer
+
+    asked = [answers(teacher) for teacher in teachers]
 
     def teach(images: Any, targets: Any, weights: Any) -> tuple[Any, Any, Any]:
-        seen = images
-        if tuple(images.shape[1:3]) != size:
-            seen = tf.image.resize(images, size, antialias=True)
-        told = tf.nn.softmax(network(seen, training=False) + shift)
+        told = tf.add_n([answer(images) for answer in asked]) / len(asked)
         return images, (1 - share) * targets + share * told, weights
 
     return batches.map(teach).prefetch(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,7 +61,8 @@ def fit_only(data: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     from train.fit import fit
 
     return fit(
-        built.model, _parts(prepared), config, on_epoch=on_epoch, teacher=_teacher(prepared, config)
+        built.model, _parts(prepared), config, on_epoch=on_epoch,
+        teachers=_teachers(prepared, config),
     )  # fmt: skip
 
 
@@ -99,7 +100,7 @@ def train(
         built = _build(data, config)
         prepared = prepare(data, config)
         built = _started(built, prepared, config)
-        teacher = _teacher(prepared, config)
+        teachers = _teachers(prepared, config)
         check_fits(built.model, config)  # nothing is left behind by what is refused
         _keep(partial, chosen)
         _announce(prepared, config, built)
@@ -110,13 +111,13 @@ def train(
             if on_epoch is not None:
                 on_epoch(row)
 
-        checkpoints = CheckpointFile(partial, _fingerprint(prepared, teacher))
+        checkpoints = CheckpointFile(partial, _fingerprint(prepared, teachers))
         fitted = fit(
             built.model, _parts(prepared), config, checkpoints=checkpoints, on_epoch=epoch_done,
-            no_more=no_more, teacher=teacher,
+            no_more=no_more, teachers=teachers,
         )  # fmt: skip
         try:
-            weights = built.weights + _taught_by(config, teacher)
+            weights = built.weights + _taught_by(config, teachers)
             learnt = Learnt(built.model, weights, fitted.history, fitted.best_epoch)
             write_run(out, prepared, config, learnt, {CONFIG_FILE: format_configuration(chosen)})
         except OSError as error:
@@ -203,26 +204,31 @@ def _started(built: Built, prepared: Prepared, config: TrainConfig) -> Built:
     return started_from(built, RunFolder.open(config.start), prepared)
 
 
-def _teacher(prepared: Prepared, config: TrainConfig) -> Teacher | None:
+def _teachers(prepared: Prepared, config: TrainConfig) -> tuple[Teacher, ...]:
     if not config.teacher:
-        return None
+        return ()
     from train.teaching import teacher_of
 
-    return teacher_of(RunFolder.open(config.teacher), prepared)
+    return tuple(teacher_of(RunFolder.open(run), prepared) for run in config.teacher)
 
 
-def _fingerprint(prepared: Prepared, teacher: Teacher | None) -> str:
+def _fingerprint(prepared: Prepared, teachers: Sequence[Teacher]) -> str:
     """Of what a run that goes on has to find unchanged."""
-    if teacher is None:
+    if not teachers:
         return prepared.fingerprint
-    return sha256(f"{prepared.fingerprint} {teacher.digest}".encode())
+    digests = " ".join(teacher.digest for teacher in teachers)
+    return sha256(f"{prepared.fingerprint} {digests}".encode())
 
 
-def _taught_by(config: TrainConfig, teacher: Teacher | None) -> str:
+def _taught_by(config: TrainConfig, teachers: Sequence[Teacher]) -> str:
     """Words for the run and its card."""
-    if teacher is None:
+    if not teachers:
         return ""
-    return f"; taught by the run {Path(config.teacher).name} ({teacher.digest[:12]})"
+    told = " and ".join(
+        f"{Path(run).name} ({teacher.digest[:12]})"
+        for run, teacher in zip(config.teacher, teachers, strict=True)
+    )
+    return f"; taught by the run{'s' if len(teachers) > 1 else ''} {told}"
 
 
 def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:

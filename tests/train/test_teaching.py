@@ -37,7 +37,7 @@ def test_student_learns_what_the_teacher_knows_though_its_labels_are_wrong() -> 
     wrong = replace(parts(), train_labels=1 - parts().train_labels)
     alone, student = model(), model()
     misled = fit(alone, wrong, EASY)
-    learnt = fit(student, wrong, replace(EASY, distillation=1.0), teacher=as_teacher(teacher))
+    learnt = fit(student, wrong, replace(EASY, distillation=1.0), teachers=[as_teacher(teacher)])
     assert misled.history[-1]["val_accuracy"] < 0.2
     assert learnt.history[-1]["val_accuracy"] > 0.9
 
@@ -48,7 +48,7 @@ def test_target_is_the_label_and_the_teachers_probabilities_by_their_shares() ->
     images = rng.uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
     targets = np.eye(2, dtype=np.float32)[[0, 1, 1, 0]]
     batches = tf.data.Dataset.from_tensors((images, targets, np.ones(4, np.float32)))
-    ((same, mixed, weights),) = taught(batches, as_teacher(teacher, PRIOR), met, 0.25)
+    ((same, mixed, weights),) = taught(batches, [as_teacher(teacher, PRIOR)], met, 0.25)
     np.testing.assert_array_equal(same, images)
     np.testing.assert_array_equal(weights, np.ones(4))
     shifted = teacher(images).numpy() / [0.6, 0.4] * [0.8, 0.2]
@@ -63,9 +63,24 @@ def test_teacher_with_a_larger_input_sees_the_image_enlarged() -> None:
     grey = np.full((2, 8, 8, 3), 90, np.float32)
     targets = np.zeros((2, 2), np.float32)
     batches = tf.data.Dataset.from_tensors((grey, targets, np.ones(2, np.float32)))
-    ((_, told, _),) = taught(batches, as_teacher(teacher), EVEN, 1.0)
+    ((_, told, _),) = taught(batches, [as_teacher(teacher)], EVEN, 1.0)
     expected = tf.nn.softmax(teacher(np.full((2, 16, 16, 3), 90, np.float32)))
     np.testing.assert_allclose(told, expected, atol=1e-5)
+
+
+def test_of_several_teachers_the_mean_is_learnt_each_at_the_students_frequencies() -> None:
+    one, other, met = model(), model(), np.log(np.array([0.8, 0.2], np.float32))
+    other.get_layer("logits").bias.assign([1.5, -0.5])
+    images = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+    batches = tf.data.Dataset.from_tensors((images, np.zeros((4, 2), np.float32), np.ones(4)))
+    alone = [
+        next(iter(taught(batches, [teacher], met, 1.0)))[1]
+        for teacher in (as_teacher(one, PRIOR), as_teacher(other))
+    ]
+    assert np.abs(alone[0] - alone[1]).max() > 0.1
+    both = [as_teacher(one, PRIOR), as_teacher(other)]
+    ((_, told, _),) = taught(batches, both, met, 1.0)
+    np.testing.assert_allclose(told, (alone[0] + alone[1]) / 2, atol=1e-6)
 
 
 def test_teacher_that_has_seen_what_is_held_out_here_is_refused(
@@ -128,17 +143,18 @@ def quick(generated: Path) -> list[object]:
     ]  # fmt: skip
 
 
-def test_train_learns_from_a_run_and_says_from_which(
+def test_train_learns_from_runs_and_says_from_which(
     run_folder: RunFolder, quick: list[object], tmp_path: Path, dermedge: Command
 ) -> None:
-    taught_by = ["--teacher", run_folder.folder, "--distillation", 0.7]
+    taught_by = ["--teacher", run_folder.folder] * 2 + ["--distillation", 0.7]
     dermedge(*quick, "--out", tmp_path / "alone", check=0)
     dermedge(*quick, *taught_by, "--out", tmp_path / "student", check=0)
     alone, student = (RunFolder.open(tmp_path / name) for name in ("alone", "student"))
     config = student.run.config
-    assert (config.teacher, config.distillation) == (str(run_folder.folder), 0.7)
+    assert (config.teacher, config.distillation) == ((str(run_folder.folder),) * 2, 0.7)
     digest = run_folder.run.files[MODEL_FILE]
-    assert student.run.weights.endswith(f"; taught by the run run ({digest[:12]})")
+    told = f"run ({digest[:12]})"
+    assert student.run.weights.endswith(f"; taught by the runs {told} and {told}")
     assert read_history(student)[0]["val_loss"] != read_history(alone)[0]["val_loss"]
 
 

@@ -69,12 +69,15 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         told = helps[name]
         if name == "arch":
             told += ": " + "; ".join(f"{one.name}, {one.summary}" for one in ARCHITECTURES.values())
-        text = f"{told} (default: {getattr(defaults, name)})"
+        default = getattr(defaults, name)
+        text = f"{told} (default: {'none' if default in ('', ()) else default})"
         options: dict[str, Any] = {"default": None, "help": text}
         if kind is bool:
             options["action"] = argparse.BooleanOptionalAction
         elif get_origin(kind) is Literal:
             options["choices"] = get_args(kind)
+        elif get_origin(kind) is tuple:
+            options |= {"action": "append", "metavar": "X"}
         else:
             options |= {"type": kind, "metavar": "X"}
         group.add_argument("--" + name.replace("_", "-"), **options)
