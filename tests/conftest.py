@@ -19,6 +19,7 @@ import pytest
 from filelock import FileLock
 
 from convert.variants import VARIANTS
+from edge_runtime.commands import main
 from train.data.table import read_data
 from train.synthetic import write_dataset
 
@@ -127,6 +128,20 @@ def dermedge() -> Command:
             capture_output=True, text=True, cwd=cwd, timeout=600,
             env={**os.environ, **environment},
         )  # fmt: skip
+        if check is not None:
+            assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture
+def inside(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The same command as `dermedge`, in this process, which has TensorFlow loaded already."""
+
+    def run(*words: object, check: int | None = None) -> subprocess.CompletedProcess[str]:
+        typed = [str(word) for word in words]
+        done = subprocess.CompletedProcess(typed, main(typed), *capsys.readouterr())
         if check is not None:
             assert done.returncode == check, f"{done.stdout}\n{done.stderr}"
         return done

@@ -411,12 +411,12 @@ def test_changes_are_counted_on_the_images_they_are_shares_of() -> None:
 
 
 def test_command_prints_two_tables_and_what_is_not_compared(
-    bundle: Path, own_bundle: Path, generated: Path, dermedge: Command
+    bundle: Path, own_bundle: Path, generated: Path, inside: Command
 ) -> None:
     keep(own_bundle, "onnx_f32", "tflite_f16")
     words = ["check", own_bundle, "--against", bundle, "--data", generated, "--bootstrap", 100,
              "--auc-margin", 0.02, "--sensitivity-margin", 0.1]  # fmt: skip
-    text = dermedge(*words, check=0).stdout
+    text = inside(*words, check=0).stdout
     assert re.search(r"^onnx_f32 +0\.\d{3} \[.*\] +0\.0000 \(0\.0000\) .* pass$", text, re.M)
     assert re.search(r"^onnx_f32 +melanoma sensitivity +\d+ .* 0 +0$", text, re.M)
     assert re.search(r"^ +melanoma answered +\d+ .* 0 +0$", text, re.M)
@@ -428,11 +428,11 @@ def test_command_prints_two_tables_and_what_is_not_compared(
 
 
 def test_command_ends_with_status_1_and_json_when_a_release_is_worse(
-    bundle: Path, own_bundle: Path, generated: Path, dermedge: Command
+    bundle: Path, own_bundle: Path, generated: Path, inside: Command
 ) -> None:
     swap_model(own_bundle, "onnx_f32", noisy_onnx)
     rewrite(own_bundle, lambda record: record.update(version="0.2.0"))
-    done = dermedge(
+    done = inside(
         "check", own_bundle, "--against", bundle, "--data", generated, "--bootstrap", 0,
         "--variant", "onnx_f32", "--json", check=1,
     )  # fmt: skip

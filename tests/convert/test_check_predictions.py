@@ -471,12 +471,12 @@ def test_name_that_several_images_have_is_refused(
 
 def test_command_prints_json_and_ends_with_status_1_while_answers_are_missing(
     bundle: Path, generated: Path, data: Dataset, answered: Lines,
-    board: Callable[[Lines], Path], dermedge: Command,
+    board: Callable[[Lines], Path], inside: Command,
 ) -> None:  # fmt: skip
     lines = of_split(answered, data)
     words = ["check", bundle, "--data", generated, "--predictions", board(lines[1:]), "--json",
              "--bootstrap", 0, "--auc-margin", 0.02, "--sensitivity-margin", 0.1]  # fmt: skip
-    (entry,) = json.loads(dermedge(*words, check=1).stdout)["variants"]
+    (entry,) = json.loads(inside(*words, check=1).stdout)["variants"]
     assert (entry["name"], entry["verdict"]) == ("tflite_int8", "cannot judge")
     assert entry["unanswered"] == {
         "target": "melanoma",
@@ -493,7 +493,7 @@ def test_command_prints_json_and_ends_with_status_1_while_answers_are_missing(
     assert counted["positives"] == counted["positives_here"] == len(melanomas(refused, data))
     assert counted["only_there"] == []
     words.remove("--json")
-    text = dermedge(*words, "--allow-missing", check=0).stdout
+    text = inside(*words, "--allow-missing", check=0).stdout
     assert re.search(r"^tflite_int8: pass; 1 of \d+ images without an answer", text, re.M)
     said = rf"^tflite_int8: no decision on {len(refused)} of {len(lines) - 1} answered images \("
     assert re.search(said, text, re.M)

@@ -61,9 +61,9 @@ def test_calibration_of_the_run_is_taken_out_of_its_weights(
 
 
 def test_training_goes_on_from_the_run(
-    run_folder: RunFolder, generated: Path, tmp_path: Path, dermedge: Command
+    run_folder: RunFolder, generated: Path, tmp_path: Path, inside: Command
 ) -> None:
-    done = dermedge(
+    done = inside(
         "train", "--data", generated, "--arch", "plain_cnn", "--input-size", 32, "--epochs", 1,
         "--learning-rate", 1e-6, "--warmup-epochs", 0, "--bootstrap", 100, "--augmentation", 0,
         "--start", run_folder.folder, "--out", tmp_path / "on", "--no-report", check=0,

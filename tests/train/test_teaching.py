@@ -144,11 +144,11 @@ def quick(generated: Path) -> list[object]:
 
 
 def test_train_learns_from_runs_and_says_from_which(
-    run_folder: RunFolder, quick: list[object], tmp_path: Path, dermedge: Command
+    run_folder: RunFolder, quick: list[object], tmp_path: Path, inside: Command
 ) -> None:
     taught_by = ["--teacher", run_folder.folder] * 2 + ["--distillation", 0.7]
-    dermedge(*quick, "--out", tmp_path / "alone", check=0)
-    dermedge(*quick, *taught_by, "--out", tmp_path / "student", check=0)
+    inside(*quick, "--out", tmp_path / "alone", check=0)
+    inside(*quick, *taught_by, "--out", tmp_path / "student", check=0)
     alone, student = (RunFolder.open(tmp_path / name) for name in ("alone", "student"))
     config = student.run.config
     assert (config.teacher, config.distillation) == ((str(run_folder.folder),) * 2, 0.7)
@@ -159,8 +159,8 @@ def test_train_learns_from_runs_and_says_from_which(
 
 
 def test_refused_teacher_leaves_nothing_that_the_mended_call_would_meet(
-    quick: list[object], tmp_path: Path, dermedge: Command
+    quick: list[object], tmp_path: Path, inside: Command
 ) -> None:
     out = tmp_path / "student"
-    dermedge(*quick, "--teacher", tmp_path / "nobody", "--out", out, check=2)
+    inside(*quick, "--teacher", tmp_path / "nobody", "--out", out, check=2)
     assert not partial_folder(out).exists()

@@ -73,14 +73,12 @@ def test_own_test_images_give_the_figures_of_the_run(run_folder: RunFolder):
         assert found.metrics[name].low == pytest.approx(metric.low, abs=1e-5), name
 
 
-def test_renamed_training_image_is_refused(
-    run_folder: RunFolder, tmp_path: Path, dermedge: Command
-):
+def test_renamed_training_image_is_refused(run_folder: RunFolder, tmp_path: Path, inside: Command):
     data = class_folders(tmp_path / "new", run_folder, ["test"])
     trained = next(row for row in run_folder.rows() if row.split == "train")
     copied = data / trained.label / "holiday.jpg"
     shutil.copy(Path(run_folder.run.data_folder) / trained.file, copied)
-    done = dermedge("evaluate", run_folder.folder, "--data", data, "--bootstrap", 20, check=2)
+    done = inside("evaluate", run_folder.folder, "--data", data, "--bootstrap", 20, check=2)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert "1 of " in line
@@ -214,15 +212,13 @@ def test_benign_and_malignant_folders_measure_the_malignant_sum(
 
 
 def test_classes_of_another_name_are_refused_and_mapped_on_request(
-    bundle: Path, run_folder: RunFolder, tmp_path: Path, dermedge: Command
+    bundle: Path, run_folder: RunFolder, tmp_path: Path, inside: Command
 ):
     data = class_folders(tmp_path, run_folder, ["test"], NAMES)
-    done = dermedge("evaluate", bundle, "--data", data, check=2)
+    done = inside("evaluate", bundle, "--data", data, check=2)
     assert '--map "melanoma=mel" --map "nevus=nv"' in done.stderr
     mapping = [word for code, name in NAMES.items() for word in ("--map", f"{name}={code}")]
-    done = dermedge(
-        "evaluate", bundle, "--data", data, "--bootstrap", 0, "--json", *mapping, check=0
-    )
+    done = inside("evaluate", bundle, "--data", data, "--bootstrap", 0, "--json", *mapping, check=0)
     assert "melanoma_auc" in json.loads(done.stdout)["metrics"]
 
 
@@ -267,8 +263,8 @@ def test_a_worse_model_is_told_apart_on_the_same_images(run_folder: RunFolder):
     assert both.difference["accuracy"].low > 0
 
 
-def test_a_run_and_its_bundle_are_compared(run_folder: RunFolder, bundle: Path, dermedge: Command):
-    done = dermedge(
+def test_a_run_and_its_bundle_are_compared(run_folder: RunFolder, bundle: Path, inside: Command):
+    done = inside(
         "evaluate", run_folder.folder, "--against", bundle, "--against-variant", "tflite_f32",
         "--bootstrap", 20, "--json", check=0,
     )  # fmt: skip
@@ -297,8 +293,8 @@ def test_neither_a_run_nor_a_bundle_is_refused(tmp_path: Path):
         open_subject(tmp_path)
 
 
-def test_a_bundle_without_data_is_refused(bundle: Path, dermedge: Command):
-    assert "--data" in dermedge("evaluate", bundle, check=2).stderr
+def test_a_bundle_without_data_is_refused(bundle: Path, inside: Command):
+    assert "--data" in inside("evaluate", bundle, check=2).stderr
 
 
 def test_a_variant_of_a_run_is_refused(run_folder: RunFolder):
