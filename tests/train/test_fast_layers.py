@@ -23,7 +23,9 @@ def plain() -> keras.Model:
     """Every kind of layer that has a fast form, with the strides that occur."""
     keras.utils.set_random_seed(0)
     image = keras.Input((SIZE, SIZE, 3))
-    x = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)(image)
+    x = keras.layers.Conv2D(8, 3, use_bias=False)(image)
+    x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    x = keras.layers.ReLU(6)(x)
     for kernel, stride in ((3, 1), (5, 1), (5, 2), (5, 2)):
         x = keras.layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False)(x)
         x = keras.layers.BatchNormalization(momentum=0.9)(x)
@@ -49,16 +51,18 @@ def step(model: keras.Model) -> tuple[list[NDArray[np.float32]], list[NDArray[np
     return found, [variable.numpy() for variable in model.non_trainable_variables]
 
 
-def operations(model: keras.Model) -> Counter[str]:
-    """What a training step consists of, by kind of operation."""
+def operations(model: keras.Model, *, training: bool = True) -> Counter[str]:
+    """What a step of training, or of inference, consists of, by kind of operation."""
 
     @tf.function(jit_compile=False)
-    def gradients() -> Any:
+    def work() -> Any:
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(model(images(), training=True))
-        return tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+            outputs = tf.reduce_mean(model(images(), training=training))
+        if not training:
+            return outputs
+        return tape.gradient(outputs, [variable.value for variable in model.trainable_variables])
 
-    return Counter(op.type for op in gradients.get_concrete_function().graph.get_operations())
+    return Counter(op.type for op in work.get_concrete_function().graph.get_operations())
 
 
 def test_gradients_and_moving_averages_are_those_of_keras(plain: keras.Model) -> None:
@@ -82,9 +86,36 @@ def test_training_step_has_the_fused_operation_and_not_the_elementary_ones(
     plain: keras.Model,
 ) -> None:
     before, after = operations(plain), operations(with_fast_layers(plain))
-    assert (before["FusedBatchNormV3"], after["FusedBatchNormV3"]) == (0, 4)
-    assert (before["SquaredDifference"], after["SquaredDifference"]) == (4, 0)
+    assert (before["FusedBatchNormV3"], after["FusedBatchNormV3"]) == (0, 5)
+    assert (before["SquaredDifference"], after["SquaredDifference"]) == (5, 0)
     assert sum(after.values()) < 0.7 * sum(before.values())
+
+
+def test_moving_averages_are_joined_with_the_convolution_in_inference(plain: keras.Model) -> None:
+    found = operations(with_fast_layers(plain), training=False)
+    assert (found["BiasAdd"], found["FusedBatchNormV3"]) == (6, 0)  # five and the last layer's
+
+
+def test_frozen_layers_are_joined_and_the_others_are_trained(plain: keras.Model) -> None:
+    for layer in plain.layers[:8]:  # a convolution and a depthwise one, and what follows them
+        layer.trainable = False
+    fast, start = with_fast_layers(plain), plain.get_weights()
+    assert operations(fast)["FusedBatchNormV3"] == 3
+    of_fast = step(fast)
+    plain.set_weights(start)
+    for one, other in zip(chain(*of_fast), chain(*step(plain)), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+def test_convolution_that_others_read_too_is_not_joined() -> None:
+    image = keras.Input((SIZE, SIZE, 3))
+    shared = keras.layers.Conv2D(4, 3, use_bias=False)(image)
+    both = keras.layers.BatchNormalization()(shared) + shared
+    model = keras.Model(image, keras.layers.GlobalAveragePooling2D()(both))
+    fast = with_fast_layers(model)
+    assert operations(fast, training=False)["FusedBatchNormV3"] == 1
+    expected = model(images(), training=False)
+    np.testing.assert_allclose(fast(images(), training=False), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_variables_are_the_same_objects_in_the_same_order() -> None:
