@@ -22,7 +22,7 @@ endif
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
 	@echo 'make test            style, types and tests; under fifteen minutes'
-	@echo 'make test-slow       tests of a minute or more, most of them on real images'
+	@echo 'make test-slow       tests of half a minute or more, most of them on real images'
 	@echo 'make test-ray        trials and folds on a local Ray cluster, a worker killed in mid-run'
 	@echo 'make test-arm        the device package on emulated ARM processors, with the real wheels'
 	@echo 'make test-mediapipe  the files in a real client, MediaPipe Tasks'

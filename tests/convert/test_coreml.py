@@ -94,6 +94,7 @@ def test_package_opens_in_coremltools(converted: Converted, tmp_path: Path) -> N
     assert Path(model.weights_dir).is_dir()
 
 
+@pytest.mark.slow
 def test_two_conversions_give_the_same_bytes(
     converted: Converted, run_folder: RunFolder, options: Options, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def refused(*_: object) -> None:
     raise AssertionError("converted in this process")
 
 
+@pytest.mark.slow
 def test_repair_is_the_same_when_a_process_of_its_own_makes_the_files(
     broken: RunFolder, repaired: Conversion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

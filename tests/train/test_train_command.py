@@ -189,6 +189,7 @@ def test_help_shows_every_setting_with_its_default(dermedge: Command) -> None:
         assert flag.rstrip(",") == "--" + field.name.replace("_", "-")
         assert argument[0] in "{X-"
         assert len(sentence) >= 4  # two words and the default
-        assert entry.endswith(f" (default: {field.default})")
+        default = "none" if field.default in ("", ()) else field.default
+        assert entry.endswith(f" (default: {default})")
     for field in dataclasses.fields(Augmentation):
         assert f"{field.name} {field.default:g}" in ranges
