@@ -12,7 +12,7 @@ from edge_runtime import Classifier
 from edge_runtime._quiet import quiet_stderr
 from edge_runtime.errors import UsageError
 from edge_runtime.result import Failure, Result
-from train import progress
+from train import backend, progress
 from train.config import TrainConfig
 from train.data.table import read_data
 from train.run import RunFolder
@@ -59,6 +59,7 @@ def demonstrate(out: Path, *, seed: int = 0, overwrite: bool = False) -> Demonst
     existing = [name for name in _PARTS if (out / name).exists()]
     if existing and not overwrite:
         raise UsageError(f"{out} holds {', '.join(existing)} already; add --overwrite.")
+    backend.prepare()  # what is not installed is named before the drawing
     for name in existing:
         shutil.rmtree(out / name)
 

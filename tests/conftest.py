@@ -27,14 +27,15 @@ if TYPE_CHECKING:
     from train.run import RunFolder
 
 ROOT = Path(__file__).parent.parent
+QUICKEST = ROOT / "tests" / "edge_runtime"
 EXECUTABLE = tuple(name for name, kind in VARIANTS.items() if kind.executable)
 LESIONS = {"bkl": 60, "mel": 240, "nv": 240}
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest file, so that no process ends with it while the others wait."""
-    items.sort(key=lambda item: item.path.name != "test_demo.py")
+    """Begin with the longest file and end with the quick ones, so that no process waits long."""
+    items.sort(key=lambda item: (item.path.name != "test_demo.py", item.path.parent == QUICKEST))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -26,9 +26,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo and print its table; status 1 unless every variant passes."""
-    from train import backend
-
-    backend.prepare()
     from convert.demonstration import demonstrate
 
     demonstration = demonstrate(arguments.out, seed=arguments.seed, overwrite=arguments.overwrite)

@@ -21,6 +21,7 @@ from edge_runtime.classifier import Classifier
 QUICK = ["--rounds", "3", "--starts", "1", "--folders", "1", "--watched", "40"]
 
 
+@pytest.mark.slow
 def test_everything_is_measured_and_written_to_a_page(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -12,6 +12,7 @@ SMALL = ["--arch", "plain_cnn", "--input-size", "32", "--batch-size", "4", "--ro
          "--steps", "1"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_report_has_every_way_of_training_and_their_ratios(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
