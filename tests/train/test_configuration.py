@@ -82,6 +82,7 @@ def test_every_preset_is_a_configuration_of_an_architecture_that_exists(name: st
         ("[train]\nepochs = true\n", "is True, expected a whole number"),
         ("[train]\npretrained = 1\n", "is 1, expected true or false"),
         ("[train]\narch = 3\n", "is 3, expected text"),
+        ("[train]\nteacher = 'run'\n", "is 'run', expected a list of texts"),
         ("[train]\nsampling = 'even'\n", "is 'even', expected 'natural' or 'balanced'"),
         ("[train]\nlearning_rate = 'high'\n", "is 'high', expected a number"),
         ("[train\n", "is not TOML"),
