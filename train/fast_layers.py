@@ -29,17 +29,15 @@ def with_fast_layers(model: keras.Model) -> keras.Model:
     Args:
         model: a functional model; layers that have no faster form are shared with it.
     """
-    normalised = {
-        id(convolution): layer
-        for layer in model.layers
-        if (convolution := _convolution_before(layer)) is not None
-    }
+    before = {layer: _convolution_before(layer) for layer in model.layers}
+    joined = {layer: convolution for layer, convolution in before.items() if convolution}
+    moved = set(joined.values())
 
     def faster(layer: Any) -> Any:
-        if id(layer) in normalised:
-            return layers.Identity(name=f"{layer.name}_later")
-        if (convolution := _convolution_before(layer)) is not None:
-            return _NormalisedConvolution(convolution, layer)
+        if layer in moved:
+            return layers.Identity(name=f"{layer.name}_moved")
+        if layer in joined:
+            return _NormalisedConvolution(joined[layer], layer)
         return _fast_alone(layer)
 
     return keras.models.clone_model(model, clone_function=faster)
@@ -168,8 +166,8 @@ class _DepthwiseConvolution(_Wrapper):
 class _NormalisedConvolution(layers.Layer):
     """A convolution and its batch normalization: one operation where the averages are used.
 
-    Moving averages scale and shift every channel alike, and so can the kernel and a bias (Jacob et
-    al., CVPR 2018, section 3.2), which TensorFlow joins with the activation.
+    Moving averages scale and shift a channel as its kernel and a bias can (Jacob et al., CVPR 2018,
+    section 3.2).
     """
 
     def __init__(self, convolution: Any, normalization: Any) -> None:
