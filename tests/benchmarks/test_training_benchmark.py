@@ -18,7 +18,8 @@ def test_report_has_every_way_of_training_and_their_ratios(
 ) -> None:
     assert training.main([*SMALL, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    names = [training.KERAS, training.FAST, training.PIPELINE, training.FROZEN]
+    names = [training.KERAS, training.FAST, training.PIPELINE, training.FROZEN,
+             training.KERAS_ANSWERS, training.FAST_ANSWERS]  # fmt: skip
     assert list(report["speeds"]) == names
     for speed in report["speeds"].values():
         assert speed["images_per_second"] > 0
@@ -26,6 +27,7 @@ def test_report_has_every_way_of_training_and_their_ratios(
     assert report["gain"] > 0
     assert report["pipeline_share"] > 0
     assert report["frozen_gain"] > 0
+    assert report["answer_gain"] > 0
     assert 0 < report["augmentation_cpu_ms"] < 50
     assert (report["arch"], report["input_size"], report["rounds"]) == ("plain_cnn", 32, 3)
     assert report["environment"]["cores"] >= 1

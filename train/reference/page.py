@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,17 @@ from train.reference.recipes import Found, Try
 _OWN = ("melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
 
 
-def page(tried: Sequence[Try], found: Mapping[str, Found]) -> str:
+def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
     """The page, in Markdown.
 
     Args:
-        tried: the recipes, in the order in which they were tried.
-        found: what came of each, by its name.
+        listed: the recipes, in the order in which they were tried; those that were not yet are left
+            out.
+        found: what came of each, by its name; one whose figures are no longer there is told of in
+            its answer alone.
     """
-    rows = [_row(one, found[one.name]) for one in tried]
+    tried = [one for one in listed if one.name in found or one.answer]
+    rows = [_row(one, found[one.name]) for one in tried if one.name in found]
     told = [f"- `{one.name}`: {one.answer}" for one in tried if one.answer]
     heads = (
         "try", "question", "melanoma AUC, mean of the resolutions", "balanced accuracy",

@@ -12,6 +12,9 @@ from typing import Any, TypeVar
 
 from edge_runtime.errors import UsageError
 
+FIGURES = ("melanoma_auc", "melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
+"""What a try is judged by."""
+
 _Entry = TypeVar("_Entry")
 
 
@@ -53,7 +56,8 @@ class Found:
     Attributes:
         minutes: of training, by the clock of the machine it ran on.
         epochs, best_epoch: trained, and taken.
-        own: figures on the validation part, as `dermedge evaluate --json` gives them.
+        own: those of `FIGURES` that there are on the validation part, as `dermedge evaluate --json`
+            gives them.
         foreign: the same on ISIC 2017's training images; None where they were trained on.
     """
 

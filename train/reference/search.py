@@ -2,7 +2,8 @@
 
 Each try is one `dermedge train`, then `dermedge evaluate` on validation and, where ISIC 2017 was
 not trained on, on its training images: a source that the model has never seen. No test figure is
-looked at. A second call goes on where the first was interrupted.
+looked at. A second call goes on where the first was interrupted; what earlier calls found stays on
+the page although their runs are gone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from train.configuration import partial_folder
 from train.reference.commands import dermedge
 from train.reference.data import ISIC_2017, TABLES, table
 from train.reference.page import page
-from train.reference.recipes import Found, Try, chosen, tries, with_needed
+from train.reference.recipes import FIGURES, Found, Try, chosen, tries, with_needed
+from train.reference.record import record, recorded
 from train.report.evidence import read_history
 from train.run import MODEL_FILE, RunFolder
 
@@ -87,11 +89,13 @@ def search(names: Sequence[str] | None, work: Path, out: Path) -> None:
         for one in chosen(names, listed, "tries.toml")
         for needed in with_needed(one.name, listed)
     ]
-    found: dict[str, Found] = {}
+    kept = out.with_suffix(".json")
+    found = recorded(kept, listed)
     for one in listed.values():
         if one in wanted or (work / "search" / one.name).exists():
             found[one.name] = run(one, work)
-            write_text(out, page([listed[name] for name in found], found))
+            record(kept, listed, found)
+            write_text(out, page(listed.values(), found))
 
 
 def _recipe(one: Try, out: Path) -> str:
@@ -114,7 +118,7 @@ def _figures(kept: Path, *words: str) -> dict[str, Any]:
         printed = dermedge("evaluate", *words, "--json", *_BOOTSTRAP, keep=True).stdout
         write_text(kept, printed)
     metrics: dict[str, Any] = json.loads(kept.read_text("utf-8"))["metrics"]
-    return metrics
+    return {name: metrics[name] for name in FIGURES if name in metrics}
 
 
 def main(words: Sequence[str] | None = None) -> int:

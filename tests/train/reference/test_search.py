@@ -19,6 +19,7 @@ from train.data.table import read_data
 from train.reference.data import TABLES, audit_words, table
 from train.reference.page import page
 from train.reference.recipes import Try, tries
+from train.reference.record import recorded
 from train.reference.search import run, search
 from train.synthetic import write_dataset
 
@@ -93,12 +94,21 @@ def test_recipe_is_trained_and_measured_on_validation_and_on_a_source_it_has_not
     assert 0 <= found.foreign["melanoma_auc"]["value"] <= 1
     with pytest.raises(TrainingError, match="was trained by another recipe"):
         run(replace(one, flags=(*QUICK, "--seed", "1")), tmp_path)
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
-    assert run(one, tmp_path) == found
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before  # done once
-    text = page([replace(one, answer="it does")], {"quick": found})
+    (tmp_path / "search" / "quick.val.json").unlink()
+    assert run(one, tmp_path) == found  # not trained again, measured again
+    monkeypatch.setattr("train.reference.search.tries", lambda: [one])
+    search(["quick"], tmp_path, tmp_path / "page.md")
+    assert (tmp_path / "page.md").read_text("utf-8") == page([one], {"quick": found})
+    assert recorded(tmp_path / "page.json", {"quick": one}) == {"quick": found}
+    lost = Try("lost", "is it told of", "ham", QUICK, answer="it is")
+    text = page(
+        [replace(one, answer="it does"), lost, Try("not yet", "", "ham", QUICK)], {"quick": found}
+    )
     assert "| `quick` | does it run |" in text
     assert "- `quick`: it does" in text
+    assert "| `lost` |" not in text
+    assert "- `lost`: it is" in text
+    assert "not yet" not in text
     assert "dermedge train --data out/reference/ham/table.csv --arch plain_cnn" in text
 
 
