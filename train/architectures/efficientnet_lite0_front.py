@@ -11,7 +11,7 @@ import keras
 
 from train.architectures import efficientnet_lite0 as whole
 from train.architectures._assembly import Backbone
-from train.architectures._lite0_weights import load_weights as load_published
+from train.architectures._lite_weights import load_published
 
 STAGES = whole.STAGES[:5]
 HEAD_FILTERS = 224
@@ -33,7 +33,7 @@ def load_weights(model: keras.Model) -> str:
     Raises:
         MissingExtraError, TrainingError: as for the whole network.
     """
-    source = load_published(model, new=frozenset((f"{_HEAD}_conv", f"{_HEAD}_bn")))
+    source = load_published(model, whole.PUBLISHED, new=frozenset((f"{_HEAD}_conv", f"{_HEAD}_bn")))
     return f"first five stages of {source}"
 
 

