@@ -1,6 +1,6 @@
 """How fast training steps are here: `python -m benchmarks.training`.
 
-Three ways to train the same network take turns in one process, so that whatever else the machine
+Four ways to train the same network take turns in one process, so that whatever else the machine
 does slows all of them:
 
 - Keras's own layers, on one batch again and again;
@@ -9,8 +9,9 @@ does slows all of them:
 - those layers, on the same batch again and again, with the large maps frozen (``frozen_stride``).
 
 The second over the first is what the layers gain; the third over the second is what is left with
-the pipeline, 1 if it were free; the fourth over the second is what freezing gains. Images are
-generated, weights random: neither changes the work.
+the pipeline, 1 if it were free; the fourth over the second is what freezing gains. Beside them the
+network answers a batch, as in validation, with either kind of layers. Images are generated, weights
+random: neither changes the work.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from train.progress import bar
 FROZEN_STRIDE = 4
 KERAS, FAST, PIPELINE = "keras layers", "fast layers", "fast layers, pipeline"
 FROZEN = f"fast layers, frozen stride {FROZEN_STRIDE}"
+KERAS_ANSWERS, FAST_ANSWERS = "keras layers, answers", "fast layers, answers"
 CLASSES = 7
 IMAGES = 64
 """Generated images; more would only take longer to draw."""
@@ -60,10 +62,12 @@ class Report:
     """Everything that was measured.
 
     Attributes:
-        speeds: by the names `KERAS`, `FAST`, `PIPELINE`, `FROZEN`.
+        speeds: by the names `KERAS`, `FAST`, `PIPELINE`, `FROZEN`, `KERAS_ANSWERS` and
+            `FAST_ANSWERS`.
         gain: images per second of `FAST` over `KERAS`, median of the ratios of each round.
         pipeline_share: the same of `PIPELINE` over `FAST`.
         frozen_gain: the same of `FROZEN` over `FAST`.
+        answer_gain: the same of `FAST_ANSWERS` over `KERAS_ANSWERS`.
         augmentation_cpu_ms: CPU time of augmenting one image alone.
         notes: doubts about the figures, in words.
     """
@@ -77,6 +81,7 @@ class Report:
     gain: float
     pipeline_share: float
     frozen_gain: float
+    answer_gain: float
     augmentation_cpu_ms: float
     environment: Environment
     notes: tuple[str, ...]
@@ -125,6 +130,7 @@ def measure(config: TrainConfig, *, rounds: int = 7, steps: int = 6) -> Report:
         gain=_ratio(turns[KERAS], turns[FAST]),
         pipeline_share=_ratio(turns[FAST], turns[PIPELINE]),
         frozen_gain=_ratio(turns[FAST], turns[FROZEN]),
+        answer_gain=_ratio(turns[KERAS_ANSWERS], turns[FAST_ANSWERS]),
         augmentation_cpu_ms=_augmentation_cpu_ms(tensors, config),
         environment=environment,
         notes=() if note is None else (note,),
@@ -158,10 +164,13 @@ def _ways(config: TrainConfig, tensors: NDArray[np.uint8]) -> dict[str, Callable
         FAST: _stepper(config, iter(repeated), fast=True),
         PIPELINE: _stepper(config, iter(full), fast=True),
         FROZEN: _stepper(replace(config, frozen_stride=FROZEN_STRIDE), iter(repeated), fast=True),
+        KERAS_ANSWERS: _answerer(config, tensors, fast=False),
+        FAST_ANSWERS: _answerer(config, tensors, fast=True),
     }
 
 
-def _stepper(config: TrainConfig, batches: Iterator[Any], *, fast: bool) -> Callable[[], object]:
+def _network(config: TrainConfig, *, fast: bool) -> Any:
+    """From images to logits."""
     import keras
 
     from train.architectures import build, freeze
@@ -174,7 +183,23 @@ def _stepper(config: TrainConfig, batches: Iterator[Any], *, fast: bool) -> Call
     if config.frozen_stride:
         freeze(model, config.frozen_stride)
     network = keras.Model(model.inputs, model.get_layer("logits").output)
-    network = with_fast_layers(network) if fast else network
+    return with_fast_layers(network) if fast else network
+
+
+def _answerer(
+    config: TrainConfig, tensors: NDArray[np.uint8], *, fast: bool
+) -> Callable[[], object]:
+    from train.pipeline import predictor
+
+    predict = predictor(_network(config, fast=fast), config.batch_size)
+    rows = np.arange(config.batch_size) % len(tensors)
+    return lambda: predict(tensors, rows)
+
+
+def _stepper(config: TrainConfig, batches: Iterator[Any], *, fast: bool) -> Callable[[], object]:
+    import keras
+
+    network = _network(config, fast=fast)
     network.compile(
         optimizer=keras.optimizers.AdamW(config.learning_rate, clipnorm=1.0),
         loss=keras.losses.CategoricalCrossentropy(from_logits=True),
@@ -225,7 +250,7 @@ def as_text(report: Report) -> str:
         (name, f"{speed.images_per_second:.1f}", f"{speed.cpu_ms_per_image:.2f}")
         for name, speed in report.speeds.items()
     ]
-    heads = ("trained with", "images/s", "CPU ms/image")
+    heads = ("with", "images/s", "CPU ms/image")
     table = tabulate(rows, heads, "simple", disable_numparse=True, colalign=("left", "right",
                                                                             "right"))  # fmt: skip
     machine = report.environment
@@ -241,6 +266,8 @@ def as_text(report: Report) -> str:
         f"(augmentation alone: {report.augmentation_cpu_ms:.2f} CPU ms/image)",
         f"with maps down to 1/{FROZEN_STRIDE} frozen over without: {report.frozen_gain:.2f} times "
         "the images per second",
+        f"answers with the fast layers over Keras's: {report.answer_gain:.2f} times the images per "
+        "second",
     ))  # fmt: skip
 
 
