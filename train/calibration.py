@@ -30,6 +30,8 @@ from train.metrics import CONFIDENCE, Predictions
 
 COLDEST, HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-7  # probabilities below it are taken for it, as a float32 softmax cannot tell
+_FITS = 200
+"""At most; a lesion is left out of a third of them."""
 _LARGEST_BIAS = 10.0
 """In nats, for resamples that happen to hold none of the target."""
 
@@ -77,13 +79,13 @@ def calibrate(
 ) -> Calibration:
     """Fit a scaling of the logits and decide whether it is worth keeping.
 
-    It is fitted anew in every resample and scored on the images that the resample has left out, so
-    that its gain is not the gain on the very images it was fitted to.
+    It is fitted anew in resamples of the lesions and scored on those that a resample has left out,
+    so that its gain is not the gain on the very images it was fitted to.
 
     Args:
         predictions: the uncalibrated model's answers on validation.
         kind: a temperature alone, or a bias of the first target too.
-        bootstrap: number of resamples of lesions; at most 200 are used.
+        bootstrap: number of resamples of lesions.
         seed: of the resampling.
     """
     logits = np.log(np.clip(predictions.probabilities.astype(np.float64), _SMALLEST, 1.0))
@@ -92,9 +94,7 @@ def calibrate(
     fit = partial(_biased, lifted) if kind == "bias-corrected" else _by_temperature
     scaling = fit(logits, truth)
     before, after = log_losses(logits, truth), log_losses(scaling(logits), truth)
-    gains = _gains(logits, predictions, fit, min(bootstrap, 200), seed)
-    tail = (1 - CONFIDENCE) / 2
-    low, high = (float(end) for end in np.quantile(gains, [tail, 1 - tail]))
+    low, high = _gain(logits, predictions, fit, bootstrap, seed)
     kept = low > 0
     verdict = "folded into the last layer" if kept else "left out, as the gain is not certain"
     biases = tuple(scaling.biases.tolist())
@@ -189,20 +189,32 @@ def _biased(
     return _Scaling(float(np.exp(log_temperature)), float(bias) * lifted)
 
 
-def _gains(
-    logits: NDArray[np.float64], predictions: Predictions, fit: _Fit, count: int, seed: int
-) -> NDArray[np.float64]:
-    """Mean gain on the lesions left out of each resample, by a scaling fitted to the others."""
+def _gain(
+    logits: NDArray[np.float64], predictions: Predictions, fit: _Fit, bootstrap: int, seed: int
+) -> tuple[float, float]:
+    """Interval of the mean gain on lesions that a scaling was not fitted to.
+
+    Every lesion's gain is the mean over the resamples that have left it out (the leave-one-out
+    bootstrap: Efron and Tibshirani, Improvements on Cross-Validation, JASA 92, 1997), so that the
+    interval is that of as many lesions as there are, not of the third that one resample leaves out.
+    """
     _, lesion = np.unique(predictions.groups, return_inverse=True)
-    lesions = int(lesion.max()) + 1
+    truth, lesions = predictions.truth, int(lesion.max()) + 1
+    before = log_losses(logits, truth)
     rng = np.random.default_rng(seed)
-    gains = []
-    for _ in range(count):
+    gained, times = np.zeros(len(truth)), np.zeros(len(truth))
+    for _ in range(min(bootstrap, _FITS)):
         weights = np.bincount(rng.integers(0, lesions, lesions), minlength=lesions)[lesion]
         rows, left_out = np.repeat(np.arange(len(weights)), weights), weights == 0
-        if not left_out.any():
-            continue
-        scaling = fit(logits[rows], predictions.truth[rows])
-        kept, truth = logits[left_out], predictions.truth[left_out]
-        gains.append((log_losses(kept, truth) - log_losses(scaling(kept), truth)).mean())
-    return np.array(gains or [0.0])
+        scaling = fit(logits[rows], truth[rows])
+        gained[left_out] += (before - log_losses(scaling(logits), truth))[left_out]
+        times += left_out
+    judged = times > 0
+    if not judged.any():
+        return 0.0, 0.0
+    _, lesion = np.unique(lesion[judged], return_inverse=True)
+    sums, sizes = np.bincount(lesion, gained[judged] / times[judged]), np.bincount(lesion)
+    drawn = rng.integers(0, len(sizes), (bootstrap, len(sizes)))
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [tail, 1 - tail])
+    return float(low), float(high)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge_runtime.errors import TrainingError
 from edge_runtime.manifest import Label
 from train import backend
-from train.calibration import Calibration, calibrate, fold
+from train.calibration import Calibration, calibrate, fold, log_losses
 from train.config import CalibrationKind
 from train.metrics import Predictions
 
@@ -51,6 +51,16 @@ def test_calibrated_model_is_left_alone():
     assert found.temperature == pytest.approx(1, rel=0.12)
     assert found.gain_low <= 0
     assert "left out" in found.reason
+
+
+def test_interval_of_the_gain_is_that_of_all_lesions():
+    sample = answers(2.0)
+    found = calibrate(sample, kind="temperature", bootstrap=1000, seed=0)
+    logits = np.log(sample.probabilities.astype(np.float64))
+    gains = log_losses(logits, sample.truth) - log_losses(logits / found.temperature, sample.truth)
+    excess = np.bincount(np.arange(IMAGES) % LESIONS, gains - gains.mean())  # of every lesion
+    error = np.sqrt((excess**2).sum()) / IMAGES
+    assert found.gain_high - found.gain_low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
 def shifted(shift: tuple[float, ...], kind: CalibrationKind) -> Calibration:
