@@ -14,6 +14,12 @@ from train.reference.recipes import Found, Try
 _OWN = ("melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
 
 
+_LOST = (
+    "Those that have no row above were tried on other machines before rows were kept "
+    "(`docs/model-search.json`); figures in words are what the same commands printed there."
+)
+
+
 def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
     """The page, in Markdown.
 
@@ -38,7 +44,7 @@ def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
         "choice rests on what it found there. Minutes are of training, on a busy machine of two "
         "cores.",
         str(tabulate(rows, heads, "github", disable_numparse=True)),
-        *(("## What they told", "\n".join(told)) if told else ()),
+        *(("## What they told", _LOST, "\n".join(told)) if told else ()),
         "## Commands",
         "The tables are made by `train/reference/data.py`; paths are those where "
         "`make model-search` puts them.",
