@@ -11,7 +11,7 @@ from typing import Any
 
 from edge_runtime._files import write_text
 from edge_runtime.errors import DermedgeError, UsageError
-from train.reference.building import build, models
+from train.reference.building import build, models, refuse_without_tests
 from train.reference.card import table
 from train.reference.recipes import chosen
 from train.reference.search import PAGE, WORK, search
@@ -31,7 +31,9 @@ def main(words: Sequence[str] | None = None) -> int:
     given = parser.parse_args(words)
     try:
         _marked(README)
-        for model in chosen(given.only, {one.name: one for one in models()}, "models.toml"):
+        wanted = chosen(given.only, {one.name: one for one in models()}, "models.toml")
+        refuse_without_tests()
+        for model in wanted:
             search([model.run], given.work, PAGE)
             figures = build(model, given.work, given.out / model.name)
             if model.name == SHOWN:

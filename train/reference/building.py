@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from edge_runtime._files import write_text
-from edge_runtime.errors import GateError
+from edge_runtime.errors import DataError, GateError
+from train.data.shelf import DATA_VARIABLE, find
 from train.reference.card import remarks
 from train.reference.commands import dermedge
 from train.reference.data import HAM, ISIC_2018
@@ -42,6 +43,20 @@ def models() -> Iterator[Model]:
     text = (files("train.reference") / "models.toml").read_text(encoding="utf-8")
     for one in tomllib.loads(text)["model"]:
         yield Model(one["name"], one["run"], tuple(shlex.split(one["convert"])))
+
+
+def refuse_without_tests() -> None:
+    """Say before hours of training that a test set is missing at their end.
+
+    Raises:
+        DataError: one of `TESTS` is not there.
+    """
+    for name in TESTS:
+        if not find(name).exists():
+            raise DataError(
+                f"There is no data set {name}; set {DATA_VARIABLE} to the folder that holds "
+                f"{' and '.join(TESTS)}."
+            )
 
 
 def build(model: Model, work: Path, out: Path) -> dict[str, dict[str, Any]]:

@@ -67,6 +67,18 @@ def test_wrong_name_is_refused_before_anything_is_done(
     assert "models.toml has no refrence; it has reference, tiny" in capsys.readouterr().err
 
 
+def test_missing_test_set_is_said_before_anything_is_trained(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(script, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("<!-- reference -->\n<!-- /reference -->\n")
+    (tmp_path / "ham10000").mkdir()
+    monkeypatch.setenv(DATA_VARIABLE, str(tmp_path))
+    assert script.main(["--only", "reference", "--work", str(tmp_path / "work")]) == 2
+    assert "There is no data set isic2018_task3_test; set DERMEDGE_DATA" in capsys.readouterr().err
+    assert not (tmp_path / "work").exists()
+
+
 def test_readme_gets_the_table_between_its_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- reference -->\nold\n<!-- /reference -->\nafter\n")
