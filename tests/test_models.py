@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from edge_runtime import Classifier
 from edge_runtime.bundle import Bundle
 from edge_runtime.commands import main
+from train.architectures import build
 from train.reference.building import DEVICE_VARIANT, FLOAT_VARIANT, models
 
 MODELS = Path(__file__).resolve().parents[1] / "models"
@@ -45,6 +47,25 @@ def test_model_says_what_it_may_be_used_for_and_whose_images_it_has_seen(name: s
     card = (MODELS / name / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "## Remarks" in card
     assert "published by others" in card
+
+
+@pytest.mark.skipif(not {"reference", "tiny"} <= set(there), reason="both models are compared")
+def test_tiny_model_multiplies_at_most_a_quarter_as_often() -> None:
+    assert multiplications("tiny") <= 0.25 * multiplications("reference")
+
+
+def multiplications(name: str) -> int:
+    """For one image, in convolutions and the last layer."""
+    manifest = Bundle.open(MODELS / name).manifest
+    size, classes = manifest.input.size, len(manifest.labels)
+    model = build(
+        manifest.source.architecture, input_size=size, classes=classes, pretrained=False
+    ).model
+    return sum(
+        math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
+        for layer in model.layers
+        if hasattr(layer, "kernel")
+    )
 
 
 @every_model

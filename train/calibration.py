@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import TrainingError
 from train.config import CalibrationKind
-from train.metrics import CONFIDENCE, Predictions
+from train.evaluation.bootstrap import interval, lesion_weights
+from train.metrics import Predictions
 
 COLDEST, HOTTEST = 0.05, 20.0
 _SMALLEST = 1e-7  # probabilities below it are taken for it, as a float32 softmax cannot tell
@@ -198,23 +199,25 @@ def _gain(
     bootstrap: Efron and Tibshirani, Improvements on Cross-Validation, JASA 92, 1997), so that the
     interval is that of as many lesions as there are, not of the third that one resample leaves out.
     """
-    _, lesion = np.unique(predictions.groups, return_inverse=True)
-    truth, lesions = predictions.truth, int(lesion.max()) + 1
+    truth = predictions.truth
     before = log_losses(logits, truth)
     rng = np.random.default_rng(seed)
     gained, times = np.zeros(len(truth)), np.zeros(len(truth))
-    for _ in range(min(bootstrap, _FITS)):
-        weights = np.bincount(rng.integers(0, lesions, lesions), minlength=lesions)[lesion]
-        rows, left_out = np.repeat(np.arange(len(weights)), weights), weights == 0
-        scaling = fit(logits[rows], truth[rows])
-        gained[left_out] += (before - log_losses(scaling(logits), truth))[left_out]
-        times += left_out
+    for block in lesion_weights(predictions.groups, min(bootstrap, _FITS), rng):
+        for weights in block.astype(np.int64):
+            rows, left_out = np.repeat(np.arange(len(weights)), weights), weights == 0
+            scaling = fit(logits[rows], truth[rows])
+            gained[left_out] += (before - log_losses(scaling(logits), truth))[left_out]
+            times += left_out
     judged = times > 0
     if not judged.any():
         return 0.0, 0.0
-    _, lesion = np.unique(lesion[judged], return_inverse=True)
-    sums, sizes = np.bincount(lesion, gained[judged] / times[judged]), np.bincount(lesion)
-    drawn = rng.integers(0, len(sizes), (bootstrap, len(sizes)))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), [tail, 1 - tail])
-    return float(low), float(high)
+    gains = gained[judged] / times[judged]
+    drawn = [
+        block @ gains / block.sum(axis=1)
+        for block in lesion_weights(predictions.groups[judged], bootstrap, rng)
+    ]
+    found = interval("gain", float(gains.mean()), drawn)
+    assert found.low is not None
+    assert found.high is not None
+    return found.low, found.high

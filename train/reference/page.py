@@ -32,6 +32,7 @@ def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
     tried = [one for one in listed if one.name in found or one.answer]
     rows = [_row(one, found[one.name]) for one in tried if one.name in found]
     told = [f"- `{one.name}`: {one.answer}" for one in tried if one.answer]
+    lost = () if len(rows) == len(tried) else (_LOST,)
     heads = (
         "try", "question", "melanoma AUC, mean of the resolutions", "balanced accuracy",
         "macro-F1", "melanoma AUC on ISIC 2017, not trained on", "best epoch", "minutes",
@@ -44,7 +45,7 @@ def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
         "choice rests on what it found there. Minutes are of training, on a busy machine of two "
         "cores.",
         str(tabulate(rows, heads, "github", disable_numparse=True)),
-        *(("## What they told", _LOST, "\n".join(told)) if told else ()),
+        *(("## What they told", *lost, "\n".join(told)) if told else ()),
         "## Commands",
         "The tables are made by `train/reference/data.py`; paths are those where "
         "`make model-search` puts them.",

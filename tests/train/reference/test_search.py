@@ -108,6 +108,10 @@ def test_recipe_is_trained_and_measured_on_validation_and_on_a_source_it_has_not
     assert "- `quick`: it does" in text
     assert "| `lost` |" not in text
     assert "- `lost`: it is" in text
+    assert "Those that have no row above" in text
+    assert "Those that have no row above" not in page(
+        [replace(one, answer="it does")], {"quick": found}
+    )
     assert "not yet" not in text
     assert "dermedge train --data out/reference/ham/table.csv --arch plain_cnn" in text
 
