@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
+import copy
 import functools
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,7 +41,42 @@ def float32(exported: Exported) -> bytes:
         raise VariantUnsupportedError(f"ONNX cannot hold this model: {error}") from None
     model.producer_name = "dermedge"
     model.graph.doc_string = ""  # names a Python function and how many there were before it
+    _rename(model.graph)
     return bytes(model.SerializeToString())
+
+
+def _rename(graph: Any) -> None:
+    """Give operators, values and constants names that the order of the operators decides.
+
+    tf2onnx folds, merges and numbers them in the order of sets of objects, which is that of their
+    addresses: another one in every process. A constant is named, and placed, by its first reader.
+    A graph that holds others, such as a loop's, is left as it is: they may read its values.
+    """
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return
+    constants = {constant.name: copy.deepcopy(constant) for constant in graph.initializer}
+    values = {end.name: end.name for end in (*graph.input, *graph.output)}
+    values[""] = ""  # an input or output that is left out
+    used: collections.Counter[str] = collections.Counter()
+    del graph.initializer[:]
+    del graph.value_info[:]  # says what shape inference finds
+    for node in graph.node:
+        node.name = _numbered(node.name, used)
+        for index, name in enumerate(node.input):
+            if name in constants and name not in values:
+                values[name] = constants[name].name = f"{node.name}/input_{index}"
+                graph.initializer.append(constants[name])
+        node.input[:] = [values[name] for name in node.input]
+        for name in node.output:
+            values.setdefault(name, _numbered(name, used))
+        node.output[:] = [values[name] for name in node.output]
+
+
+def _numbered(name: str, used: collections.Counter[str]) -> str:
+    """``name`` with a number of its own in place of tf2onnx's, where it is not the first."""
+    stem = re.sub(r"__\d+", "", name)
+    used[stem] += 1
+    return stem if used[stem] == 1 else f"{stem}__{used[stem]}"
 
 
 def float16(exported: Exported) -> bytes:
