@@ -69,10 +69,11 @@ class Bundle:
         path = Path(folder)
         try:
             content = _read_file(path, MANIFEST_FILE)
-        except OSError as error:
-            found = "a folder without" if path.is_dir() else "no folder with"
+        except (OSError, ValueError) as error:  # the latter of a path with a null character
+            found = "a folder without" if os.path.isdir(path) else "no folder with"
+            reason = error.strerror if isinstance(error, OSError) else error
             raise BundleNotFoundError(
-                f"{os.fspath(folder)} is {found} a readable {MANIFEST_FILE} ({error.strerror}); "
+                f"{os.fspath(folder)} is {found} a readable {MANIFEST_FILE} ({reason}); "
                 "name a bundle that `dermedge convert` wrote."
             ) from None
         if require_signature is not None:

@@ -130,7 +130,12 @@ class Classifier:
 
         Memory does not grow with the number of images: a few are under way at a time. Each core
         gets an interpreter of its own with one thread, which beats one interpreter with many.
+
+        Raises:
+            UsageError: ``images`` is a path, or the bytes of a file.
         """
+        if isinstance(images, (str, bytes, os.PathLike)):
+            raise UsageError("classify_many was given one image, expected several; use classify.")
         from concurrent.futures import ThreadPoolExecutor  # one image does not wait for it
 
         window: collections.deque[Future[Result | Failure]] = collections.deque()
@@ -166,8 +171,20 @@ class Classifier:
             float32 of shape (classes,), in the order of the manifest's labels.
 
         Raises:
+            UsageError: another shape or dtype.
             ModelMismatchError: the model answered with something that is not finite.
         """
+        if (
+            not isinstance(tensor, np.ndarray) or tensor.dtype != np.uint8
+            or tensor.shape != self.rule.shape
+        ):  # fmt: skip
+            found = type(tensor).__name__
+            if isinstance(tensor, np.ndarray):
+                found = f"{tensor.dtype} of shape {tensor.shape}"
+            raise UsageError(
+                f"The tensor is {found}, expected uint8 of shape {self.rule.shape}; make it with "
+                "`input_tensor`."
+            )
         return self._probabilities(tensor, self.backend)
 
     def self_test(self) -> float:

@@ -52,10 +52,6 @@ def to_rgb(image: Image, *, name: str = "image") -> Image:
         raise ImageFormatError(
             f"{name} has floating-point pixels, whose range is not known; save it as 8-bit RGB."
         )
-    if mode in ("1", "L", "RGB") and isinstance(transparent, (int, tuple)):
-        colours = np.array(image.convert("RGB"))
-        colours[(colours == transparent).all(axis=-1)] = 0
-        return pillow.fromarray(colours)
     if mode in ("RGBA", "LA", "PA", "La", "RGBa") or transparent is not None:
         return _over_black(image)
     return image.convert("RGB")

@@ -180,9 +180,11 @@ def decode_image(image: Image, *, name: str = "image") -> Decoded:
     """Upright RGB of a Pillow image that the caller has opened.
 
     Raises:
-        ImageDamagedError: its pixels cannot be loaded.
+        ImageDamagedError: it has no pixels, or they cannot be loaded.
         ImageFormatError: pixels of unknown range.
     """
+    if min(image.size) < 1:
+        raise ImageDamagedError(f"{name} has {image.width} x {image.height} pixels; use another.")
     try:
         image.load()
         pixels, notes = to_srgb(_upright(image)[0], name=name)

@@ -105,7 +105,7 @@ def find_images(paths: list[str]) -> Iterator[str]:
     """The named files as they are, and the images below the named folders, sorted by path.
 
     Raises:
-        UsageError: a folder holds no image.
+        UsageError: a folder holds no image, or cannot be read.
     """
     from edge_runtime.formats import SUFFIXES
 
@@ -115,7 +115,7 @@ def find_images(paths: list[str]) -> Iterator[str]:
             continue
         found = sorted(
             file
-            for file in Path(path).rglob("*")
+            for file in _files_below(path)
             if file.suffix.lower() in SUFFIXES and not file.name.startswith(".") and file.is_file()
         )
         if not found:
@@ -123,6 +123,30 @@ def find_images(paths: list[str]) -> Iterator[str]:
                 f"The folder {path} holds no image ({' '.join(sorted(SUFFIXES))}); name another."
             )
         yield from map(str, found)
+
+
+def _files_below(folder: str) -> Iterator[Path]:
+    """All files below a folder, through links to folders as well; none is passed over in silence.
+
+    Raises:
+        UsageError: a folder cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UsageError(
+            f"The folder {error.filename} cannot be read ({error.strerror}); make it readable, or "
+            "name the images."
+        )
+
+    seen = set()
+    for path, folders, files in os.walk(folder, followlinks=True, onerror=refuse):
+        status = os.stat(path)
+        if (status.st_dev, status.st_ino) in seen:  # a link that leads back
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders.sort()  # so that a folder with two names is always called by the same one
+        yield from (Path(path, file) for file in files)
 
 
 class _Json:

@@ -207,7 +207,8 @@ def _bundle(
         choice = f"none: {chosen.name} would be, and cannot be used; name another with --variant"
     report = BundleReport(
         str(bundle.folder), manifest.name, manifest.version,
-        len(manifest.variants) + len(manifest.golden_inputs) + len(manifest.other_files),
+        len(manifest.variants) + len(manifest.golden_inputs) + len(manifest.other_files)
+        + (manifest.checks is not None),
         damages, signature, choice, tuple(reports),
     )  # fmt: skip
     return report, findings

@@ -65,7 +65,7 @@ def try_backend(
 
     What a crash or a lack of memory leaves untried is reported with that as its error.
     """
-    command = [sys.executable, "-m", "edge_runtime.doctor.trial", kind.name, str(threads)]
+    command = [sys.executable, "-P", "-m", "edge_runtime.doctor.trial", kind.name, str(threads)]
     if bundle is not None:
         command.append(os.fspath(bundle))
     try:

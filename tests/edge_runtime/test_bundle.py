@@ -63,6 +63,12 @@ def test_what_is_no_bundle_is_refused(make: str, tmp_path: Path):
     assert_one_sentence(caught.value, str(place), "manifest.json", "dermedge convert")
 
 
+@pytest.mark.parametrize("path", ["x" * 300, "nul\0l"])
+def test_what_is_no_path_is_refused(path: str):
+    with pytest.raises(BundleNotFoundError, match="dermedge convert"):
+        Classifier.open(path)
+
+
 def test_unknown_version_is_refused(own_bundle: Path):
     edit_manifest(own_bundle, lambda document: document.update(schema_version=2))
     with pytest.raises(ManifestError) as caught:

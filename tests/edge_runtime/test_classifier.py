@@ -60,6 +60,21 @@ def test_result_says_what_the_model_answered(classifier: Classifier, images: lis
         assert result.notes == ()
 
 
+def test_tensor_that_is_not_the_models_input_is_refused(classifier: Classifier, images: list[Path]):
+    """Cast to bytes, floats from 0 to 1 would become 0 and 1 and be answered."""
+    tensor = classifier.input_tensor(images[0])
+    for wrong in (tensor / 255, tensor.astype(np.int16), tensor[:-1], tensor[np.newaxis]):
+        with pytest.raises(UsageError, match="expected uint8 of shape"):
+            classifier.probabilities(wrong)
+    with pytest.raises(UsageError, match="The tensor is list"):
+        classifier.probabilities(tensor.tolist())  # type: ignore[arg-type]
+
+
+def test_pillow_image_without_pixels_is_refused(classifier: Classifier):
+    with pytest.raises(ImageDamagedError, match="0 x 0 pixels"):
+        classifier.classify(Image.new("RGB", (0, 0)))
+
+
 def test_the_images_of_a_bundle_get_both_decisions(classifier: Classifier, images: list[Path]):
     decisions = {classifier.classify(file).decision for file in images[:40]}
     assert decisions >= {"refer", "routine"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_runtime import Classifier, Failure, Result
+from edge_runtime import Classifier, Failure, Result, UsageError
 from tests.edge_runtime.making import assert_one_sentence
 
 
@@ -94,3 +94,9 @@ def test_classifier_may_be_used_again_and_again(classifier: Classifier, images: 
     for answer in (*first, *again):
         del answer["timing_ms"]
     assert first == again
+
+
+def test_one_image_in_place_of_many_is_a_wrong_call(classifier: Classifier, images: list[Path]):
+    for one in (images[0], str(images[0]), images[0].read_bytes()):
+        with pytest.raises(UsageError, match="expected several"):
+            next(classifier.classify_many(one))  # type: ignore[arg-type]

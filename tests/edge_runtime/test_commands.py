@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 import os
@@ -8,12 +9,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge_runtime import Classifier
 from edge_runtime.commands import classify, main
-from edge_runtime.errors import ImageDamagedError
+from edge_runtime.commands.classify import find_images
+from edge_runtime.errors import ImageDamagedError, UsageError
 from edge_runtime.image import decode
 from tests.conftest import Command
 from tests.edge_runtime.changing import set_verdicts
@@ -49,6 +52,35 @@ def assert_one_line(text: str) -> None:
 
 
 # ---------------------------------------------------------------- classify
+
+
+def test_links_to_folders_are_followed_once(
+    dermedge: Command, bundle: Path, folder: Path, images: list[Path], tmp_path: Path
+):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(images[0], other / "x.jpg")
+    (other / "back").symlink_to(folder)
+    (folder / "linked").symlink_to(other)
+    done = dermedge("classify", folder, "--model", bundle, "--json")
+    files = [json.loads(line)["file"] for line in done.stdout.splitlines()]
+    assert files == [str(folder / name) for name in [*IN_ORDER, "linked/x.jpg"]]
+
+
+def test_folder_that_cannot_be_read_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+):
+    """Nothing is closed to root, who may run the tests, so the system's answer is stood in for."""
+    real = os.scandir
+
+    def closed(path: str) -> Any:
+        if Path(path).name == "deeper":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UsageError, match="deeper cannot be read"):
+        list(find_images([str(folder)]))
 
 
 def test_one_image_as_text(dermedge: Command, bundle: Path, images: list[Path]):

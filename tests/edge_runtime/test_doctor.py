@@ -123,6 +123,24 @@ def test_every_damaged_file_is_found_and_told_once(small_bundle: Path):
     assert "Copy the bundle again." in remedies
 
 
+def test_every_file_that_is_checked_is_counted(bundle: Path):
+    report = examine(bundle, threads=1).bundle
+    assert report is not None
+    unlisted = {"manifest.json", "manifest.sig"}
+    held = [file for file in bundle.rglob("*") if file.is_file() and file.name not in unlisted]
+    assert report.files == len(held)
+
+
+def test_files_of_the_current_folder_are_not_run(
+    small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """`python -m` would look for modules there before it looks in the standard library."""
+    (tmp_path / "statistics.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    interpreters = examine(small_bundle, threads=1).interpreters
+    assert all(each.works for each in interpreters if each.version is not None)
+
+
 def test_variant_that_would_be_refused_is_not_the_chosen_one(small_bundle: Path):
     sound = examine(small_bundle, threads=1).bundle
     assert sound is not None

@@ -64,9 +64,12 @@ def test_transparent_image_taller_than_a_strip_has_no_seams(mode: str):
     assert to_rgb(picture).tobytes() == at_once.tobytes()
 
 
-def test_transparent_image_takes_little_more_memory_than_its_pixels(tmp_path: Path):
+@pytest.mark.parametrize("mode", ["RGBA", "RGB", "L"])
+def test_transparent_image_takes_little_more_memory_than_its_pixels(mode: str, tmp_path: Path):
     file = tmp_path / "large.png"
-    Image.new("RGBA", (3000, 3000), (1, 2, 3, 4)).save(file)
+    colour = {"RGBA": (1, 2, 3, 4), "RGB": (1, 2, 3), "L": 1}[mode]
+    told = {} if mode == "RGBA" else {"transparency": colour}
+    Image.new(mode, (3000, 3000), colour).save(file, **told)
     code = (
         "import resource, sys\n"
         "from edge_runtime.image import decode, read\n"
