@@ -32,9 +32,18 @@ def test_code_of_the_page_decides_as_the_runtime_does(
     wide = tmp_path / "wide.png"
     with Image.open(images[0]) as image:
         image.resize((90, 70)).save(wide)
+    with Image.open(images[12]) as image:
+        see_through, deep = image.convert("RGBA"), np.asarray(image.convert("L")).astype(np.uint16)
+    see_through.putalpha(Image.radial_gradient("L").resize(see_through.size))
+    see_through.save(tmp_path / "see_through.png")
+    Image.fromarray(deep * 250).save(tmp_path / "deep.png")
     classifier = Classifier.open(bundle, name, checks=False)
     decisions = set()
-    for photo in [wide, *images[1:12]]:
+    for photo in [
+        wide,
+        *images[1:12],
+        *(tmp_path / name for name in ("see_through.png", "deep.png")),
+    ]:
         found, expected = answered(bundle, name, photo), classifier.classify(photo)
         np.testing.assert_allclose(
             found["probabilities"], list(expected.probabilities.values()), atol=1e-6

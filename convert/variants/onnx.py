@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import collections
-import copy
 import functools
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ import tensorflow as tf
 
 from convert.metadata import INPUT_NAME, OUTPUT_NAME
 from convert.variants import Exported, ends
+from convert.variants.onnx_names import rename
 from edge_runtime.errors import VariantUnsupportedError
 
 OPSET = 17
@@ -28,9 +26,14 @@ _INTEGER_OPERATORS = [
 @functools.lru_cache(maxsize=1)  # the other two start from it
 def float32(exported: Exported) -> bytes:
     """As trained; NHWC floats in, as everywhere in dermedge."""
+    import keras
+    import onnx
     import tf2onnx
     import tf2onnx.rewriter  # takes a number of the counter below when it is first imported
 
+    for layer in exported.model.layers:
+        if isinstance(layer, keras.layers.Normalization):  # tensors would become graph inputs
+            layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     shape = (1, exported.size, exported.size, 3)
     function = tf.function(lambda image: {OUTPUT_NAME: exported.model(image, training=False)})
     signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
@@ -41,42 +44,13 @@ def float32(exported: Exported) -> bytes:
         raise VariantUnsupportedError(f"ONNX cannot hold this model: {error}") from None
     model.producer_name = "dermedge"
     model.graph.doc_string = ""  # names a Python function and how many there were before it
-    _rename(model.graph)
+    rename(model.graph)
+    try:
+        onnx.checker.check_model(model)  # an operator that it has no form for stays in the graph
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise VariantUnsupportedError(f"ONNX cannot hold this model: {reason}") from None
     return bytes(model.SerializeToString())
-
-
-def _rename(graph: Any) -> None:
-    """Give operators, values and constants names that the order of the operators decides.
-
-    tf2onnx folds, merges and numbers them in the order of sets of objects, which is that of their
-    addresses: another one in every process. A constant is named, and placed, by its first reader.
-    A graph that holds others, such as a loop's, is left as it is: they may read its values.
-    """
-    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
-        return
-    constants = {constant.name: copy.deepcopy(constant) for constant in graph.initializer}
-    values = {end.name: end.name for end in (*graph.input, *graph.output)}
-    values[""] = ""  # an input or output that is left out
-    used: collections.Counter[str] = collections.Counter()
-    del graph.initializer[:]
-    del graph.value_info[:]  # says what shape inference finds
-    for node in graph.node:
-        node.name = _numbered(node.name, used)
-        for index, name in enumerate(node.input):
-            if name in constants and name not in values:
-                values[name] = constants[name].name = f"{node.name}/input_{index}"
-                graph.initializer.append(constants[name])
-        node.input[:] = [values[name] for name in node.input]
-        for name in node.output:
-            values.setdefault(name, _numbered(name, used))
-        node.output[:] = [values[name] for name in node.output]
-
-
-def _numbered(name: str, used: collections.Counter[str]) -> str:
-    """``name`` with a number of its own in place of tf2onnx's, where it is not the first."""
-    stem = re.sub(r"__\d+", "", name)
-    used[stem] += 1
-    return stem if used[stem] == 1 else f"{stem}__{used[stem]}"
 
 
 def float16(exported: Exported) -> bytes:
