@@ -53,6 +53,33 @@ def test_calibrated_model_is_left_alone():
     assert "left out" in found.reason
 
 
+def small_sample(seed: int, photographs: int = 1) -> Predictions:
+    """Calibrated answers about 60 lesions, each photographed so often with the same answer."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (60, len(LABELS)))
+    truth = (softmax(logits).cumsum(axis=1) > rng.random((60, 1))).argmax(axis=1)
+    rows = np.repeat(np.arange(60), photographs)
+    groups = np.array([f"lesion {row}" for row in rows])
+    return Predictions(softmax(logits)[rows].astype(np.float32), truth[rows], groups, LABELS, "mel")
+
+
+def test_gain_on_the_lesions_that_were_fitted_is_no_gain():
+    """In this sample the scaling helps where it was fitted, by chance, and nowhere else."""
+    found = calibrate(small_sample(12), kind="bias-corrected", bootstrap=50, seed=0)
+    assert not found.kept
+    assert found.gain_low < -0.02
+    assert found.loss_after < found.loss_before
+
+
+def test_ten_photographs_of_a_lesion_are_no_ten_lesions():
+    one, ten = (
+        calibrate(small_sample(12, photographs), kind="temperature", bootstrap=200, seed=0)
+        for photographs in (1, 10)
+    )
+    width = one.gain_high - one.gain_low
+    assert ten.gain_high - ten.gain_low == pytest.approx(width, rel=0.3)
+
+
 def test_interval_of_the_gain_is_that_of_all_lesions():
     sample = answers(2.0)
     found = calibrate(sample, kind="temperature", bootstrap=1000, seed=0)
