@@ -97,15 +97,9 @@ class Bundle:
 
     def damages(self) -> Iterator[IntegrityError]:
         """What is wrong with the files of the bundle: all of them are read."""
-        manifest = self.manifest
-        listed = [(variant.file, variant.sha256) for variant in manifest.variants]
-        for entry in (*manifest.golden_inputs, *manifest.other_files):
-            listed.append((entry.file, entry.sha256))
-        if manifest.checks is not None:
-            listed.append((manifest.checks.familiar.file, manifest.checks.familiar.sha256))
-        for file, digest in listed:
+        for entry in self.manifest.files:
             try:
-                self.read(file, digest)
+                self.read(entry.file, entry.sha256)
             except IntegrityError as error:
                 yield error
 

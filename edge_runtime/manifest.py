@@ -240,6 +240,16 @@ class Manifest:
         return tuple(label.code for label in self.labels)
 
     @property
+    def files(self) -> tuple[BundleFile, ...]:
+        """Every file of the bundle whose digest the manifest gives."""
+        models = [BundleFile(variant.file, variant.sha256) for variant in self.variants]
+        fitted = [self.checks.familiar] if self.checks is not None else []
+        return (
+            *models, *self.golden_inputs, *self.other_files,
+            *(BundleFile(entry.file, entry.sha256) for entry in fitted),
+        )  # fmt: skip
+
+    @property
     def targets(self) -> tuple[str, ...]:
         """What has an operating point: the malignant classes together, and melanoma if known."""
         return ("malignant",) if self.melanoma is None else ("melanoma", "malignant")

@@ -21,7 +21,7 @@ from convert.report.disagreements import (
 )
 from convert.report.rows import Row
 from convert.trial import JUDGED_ON, REPORTED_ON
-from edge_runtime.manifest import BundleFile, Manifest
+from edge_runtime.manifest import Manifest
 from train.importing.record import read_import
 from train.report import pictures as picture
 from train.report import style, templates
@@ -109,7 +109,7 @@ def _context(
         "shown": _pictured(disagreed[:SHOWN], material, pictures),
         "about_calibration": about_calibration(run.run.calibration),
         "about_licence": words.about_licence(manifest.source.licence),
-        "files": _files(manifest),
+        "files": manifest.files,
     }
 
 
@@ -161,8 +161,3 @@ def _pictured(
         )
         for one in chosen
     ]
-
-
-def _files(manifest: Manifest) -> list[BundleFile]:
-    models = [BundleFile(variant.file, variant.sha256) for variant in manifest.variants]
-    return [*models, *manifest.golden_inputs, *manifest.other_files]

@@ -31,7 +31,10 @@ def float32(exported: Exported) -> bytes:
     import tf2onnx
     import tf2onnx.rewriter  # takes a number of the counter below when it is first imported
 
-    for layer in exported.model.layers:
+    layers = list(exported.model.layers)
+    while layers:
+        layer = layers.pop()
+        layers += getattr(layer, "layers", ())  # of a model within the model
         if isinstance(layer, keras.layers.Normalization):  # tensors would become graph inputs
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     shape = (1, exported.size, exported.size, 3)

@@ -206,10 +206,8 @@ def _bundle(
     if chosen is not None and not any(each.chosen for each in reports):
         choice = f"none: {chosen.name} would be, and cannot be used; name another with --variant"
     report = BundleReport(
-        str(bundle.folder), manifest.name, manifest.version,
-        len(manifest.variants) + len(manifest.golden_inputs) + len(manifest.other_files)
-        + (manifest.checks is not None),
-        damages, signature, choice, tuple(reports),
+        str(bundle.folder), manifest.name, manifest.version, len(manifest.files), damages,
+        signature, choice, tuple(reports),
     )  # fmt: skip
     return report, findings
 

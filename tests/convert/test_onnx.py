@@ -69,10 +69,12 @@ def test_operator_that_onnx_lacks_is_refused_in_a_sentence(tmp_path: Path) -> No
         assert "\n" not in str(told.value)
 
 
-def test_adapted_normalisation_is_part_of_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("within", [False, True])
+def test_adapted_normalisation_is_part_of_the_file(within: bool, tmp_path: Path) -> None:
     layer = keras.layers.Normalization()
     layer.adapt(np.random.default_rng(0).uniform(0, 255, (50, SIZE, SIZE, 3)))
-    exported = network_of(tmp_path, layer, keras.layers.Conv2D(4, 3))
+    first = keras.Sequential([layer]) if within else layer
+    exported = network_of(tmp_path, first, keras.layers.Conv2D(4, 3))
     picture = np.random.default_rng(1).integers(0, 256, (SIZE, SIZE, 3), np.uint8)
     expected = exported.model(picture[np.newaxis].astype(np.float32), training=False)[0]
     answered = load(converters.float32(exported), threads=1).run(picture)
