@@ -29,7 +29,7 @@ from edge_runtime.preprocess import InputRule
 from train.calibration import Calibration
 from train.config import TrainConfig
 from train.data.description import Description
-from train.data.split import groups_of
+from train.data.split import UNNAMED, groups_of
 from train.data.table import SPLITS
 from train.data.tensors import digest_files
 
@@ -61,12 +61,32 @@ def lesions_of(rows: Sequence[SplitRow]) -> NDArray[np.str_]:
     return np.array(groups_of(rows, [row.sha256 for row in rows]), np.str_)
 
 
-def lesions_by_split(rows: Sequence[SplitRow]) -> dict[str, int]:
-    """How many lesions each part has; empty where the data names none."""
-    if not any(row.lesion_id for row in rows):
+@dataclass(frozen=True)
+class LesionCount:
+    """How many lesions a part has.
+
+    Attributes:
+        named: lesions that the data names.
+        unnamed: further groups of like pictures, whose lesions no data set names; photographs of
+            one lesion that do not look alike are in several.
+    """
+
+    named: int
+    unnamed: int
+
+
+def lesions_by_split(rows: Sequence[SplitRow]) -> dict[str, LesionCount]:
+    """The lesions of each part; empty where the data names none."""
+    names = [bool(row.lesion_id) and not row.lesion_id.startswith(UNNAMED) for row in rows]
+    if not any(names):
         return {}
     lesions, parts = lesions_of(rows), np.array([row.split for row in rows])
-    return {split: len(set(lesions[parts == split])) for split in SPLITS}
+    counts = {}
+    for split in SPLITS:
+        groups = set(lesions[parts == split].tolist())
+        named = len(groups & set(lesions[names].tolist()))
+        counts[split] = LesionCount(named, len(groups) - named)
+    return counts
 
 
 @dataclass(frozen=True)

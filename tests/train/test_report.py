@@ -157,6 +157,24 @@ def test_without_pictures_no_photograph_is_embedded_and_ids_remain(run_folder, t
     assert "leaves out all pictures of lesions" in page.text
 
 
+def test_groups_of_like_pictures_are_not_called_lesions(full, run_folder, tmp_path, monkeypatch):
+    assert "groups of like pictures" not in full
+    rows = [
+        replace(row, lesion_id=f"group-{row.lesion_id}") if row.split == "train" else row
+        for row in run_folder.rows()
+    ]
+    monkeypatch.setattr(RunFolder, "rows", lambda _: rows)
+    text = write_report(run_folder, tmp_path / "r.html", pictures=False, robustness=False)
+    shown = Page(text.read_text()).text
+    lesions = {
+        split: len({row.lesion_id for row in rows if row.split == split})
+        for split in ("train", "val", "test")
+    }
+    assert f"lesions 0 {lesions['val']} {lesions['test']}" in shown
+    assert f"groups of like pictures whose lesions are not known {lesions['train']} 0 0" in shown
+    assert "No lesion is known to be on two sides of the split" in shown
+
+
 def test_when_the_images_are_gone_the_report_says_so_and_does_without(run_folder, tmp_path, capsys):
     gone = replace(run_folder, run=replace(run_folder.run, data_folder=str(tmp_path / "gone")))
     text = write_report(gone, tmp_path / "report.html").read_text()

@@ -21,7 +21,7 @@ from edge_runtime.errors import RunError
 from edge_runtime.preprocess import load_input
 from train.data.table import read_data
 from train.report.evidence import read_answers
-from train.run import RunFolder, format_run, lesions_of
+from train.run import LesionCount, RunFolder, SplitRow, format_run, lesions_by_split, lesions_of
 
 FILES = [
     "config.toml",
@@ -97,6 +97,23 @@ def test_answers_are_resampled_by_lesion_and_copies_of_a_file_are_one(
     groups = read_answers(run_folder, "val").predictions.groups
     assert groups[0] == groups[1]
     assert len(set(groups)) == len(groups) - 1
+
+
+def test_lesions_are_counted_apart_from_groups_whose_lesion_nobody_names() -> None:
+    """The audit names groups of like pictures itself where no data set names a lesion."""
+    rows = [
+        SplitRow(f"{index}", f"{index}.jpg", digest, "nv", lesion, split)
+        for index, (digest, lesion, split) in enumerate((
+            ("a", "HAM_1/000001", "train"), ("b", "HAM_1/000001", "train"),
+            ("c", "HAM_2/000002", "train"), ("d", "group-000003", "train"),
+            ("e", "group-000003", "train"), ("f", "group-000004", "train"),
+            ("c", "group-000005", "train"), ("g", "", "train"), ("h", "HAM_6/000006", "val"),
+        ))
+    ]  # fmt: skip
+    assert lesions_by_split(rows) == {
+        "train": LesionCount(2, 3), "val": LesionCount(1, 0), "test": LesionCount(0, 0),
+    }  # fmt: skip
+    assert lesions_by_split([replace(row, lesion_id="group-1") for row in rows]) == {}
 
 
 def test_history_has_a_row_an_epoch_and_no_nan(run_folder: RunFolder) -> None:

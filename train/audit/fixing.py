@@ -20,7 +20,7 @@ from train.audit.auditing import Audit, Progress, audit
 from train.audit.findings import Item
 from train.audit.sources import Source
 from train.data.description import DESCRIPTION_FILE, Description
-from train.data.split import split
+from train.data.split import UNNAMED, split
 from train.data.table import SPLITS, Dataset, Record, read_data
 
 _ROUNDS = 4
@@ -235,7 +235,7 @@ def _unique_lesion(found: Audit, index: int, lesion: str | None) -> str:
     """A name for a group: its first lesion where one is known, else its number."""
     number = int(found.findings.group_of[index])
     if lesion is None:
-        return f"group-{number:06d}"
+        return f"{UNNAMED}{number:06d}"
     return lesion if len(found.sources) == 1 else f"{lesion}/{number:06d}"
 
 

@@ -13,6 +13,9 @@ import numpy as np
 from edge_runtime.errors import ClassError, LeakError
 from train.data.table import Dataset, Record
 
+UNNAMED = "group-"
+"""How the audit's names begin for like pictures of which no data set names the lesion."""
+
 
 class Photograph(Protocol):
     """An image of a lesion, whose id may be unknown (None or empty)."""

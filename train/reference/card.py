@@ -61,6 +61,11 @@ PUBLISHED: Mapping[str, tuple[Row, ...]] = {
         Row("ece", "expected calibration error"),
     ),
 }  # fmt: skip
+_BESIDE_FLOATS = {
+    "melanoma_auc": "melanoma AUC",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+}
 _TITLES = {
     HAM: "HAM10000, the published test part",
     ISIC_2018: "ISIC 2018 Task 3, the official test set",
@@ -102,8 +107,9 @@ def _part(data: str, found: Mapping[str, Any]) -> str:
         metric = found["metrics"].get(row.name)
         if metric is not None:
             rows.append((row.words, _shown(metric), row.others, _beside(metric, row.best)))
-    difference = found["difference"]["melanoma_auc"]
-    rows.append(("melanoma AUC, 8 bits less floats, paired", _shown(difference), "", ""))
+    for name, words in _BESIDE_FLOATS.items():
+        shown = _shown(found["difference"][name])
+        rows.append((f"{words}, 8 bits less floats, paired", shown, "", ""))
     head = (
         f"{_TITLES[data]}: {found['n']:,} images, {counts['mel']:,} melanomas; intervals over "
         f"{found['resampled']}."

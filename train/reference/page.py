@@ -9,10 +9,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from train.reference.recipes import Found, Try
-
-_OWN = ("melanoma_auc_within_resolution", "balanced_accuracy", "macro_f1")
-
+from train.reference.recipes import FIGURES, Found, Try
 
 _LOST = (
     "Those that have no row above were tried on other machines before rows were kept "
@@ -34,8 +31,9 @@ def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
     told = [f"- `{one.name}`: {one.answer}" for one in tried if one.answer]
     lost = () if len(rows) == len(tried) else (_LOST,)
     heads = (
-        "try", "question", "melanoma AUC, mean of the resolutions", "balanced accuracy",
-        "macro-F1", "melanoma AUC on ISIC 2017, not trained on", "best epoch", "minutes",
+        "try", "question", "melanoma AUC", "melanoma AUC, mean of the resolutions",
+        "balanced accuracy", "macro-F1",
+        "melanoma AUC on ISIC 2017, not trained on", "best epoch", "minutes",
     )  # fmt: skip
     return "\n\n".join((
         "# The search for the reference model",
@@ -56,7 +54,7 @@ def page(listed: Iterable[Try], found: Mapping[str, Found]) -> str:
 def _row(one: Try, found: Found) -> tuple[str, ...]:
     foreign = _text(None if found.foreign is None else found.foreign["melanoma_auc"])
     return (
-        f"`{one.name}`", one.question, *(_text(found.own.get(name)) for name in _OWN), foreign,
+        f"`{one.name}`", one.question, *(_text(found.own.get(name)) for name in FIGURES), foreign,
         f"{found.best_epoch} of {found.epochs}", f"{found.minutes:.0f}",
     )  # fmt: skip
 

@@ -96,6 +96,29 @@ def card_of(run: RunFolder, material: Material, manifest: Manifest, parts: Parts
     return model_card(manifest, run, material, parts, pictures=True)
 
 
+def test_the_card_does_not_call_groups_of_like_pictures_lesions(
+    run_folder: RunFolder, material: Material, by_hand: Bundle, card: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert "No lesion is on two sides" in card
+    rows = run_folder.rows()
+    training = sorted({row.lesion_id for row in rows if row.split == "train"})
+    half = set(training[: len(training) // 2])
+    made = [
+        replace(row, lesion_id=f"group-{row.lesion_id}") if row.lesion_id in half else row
+        for row in rows
+    ]
+    monkeypatch.setattr(RunFolder, "rows", lambda _: made)
+    parts = Parts("tflite_int8", (), (), (), (), 3, 30)
+    text = card_of(run_folder, material, by_hand.manifest, parts)
+    images = sum(row.split == "train" for row in rows)
+    assert (
+        f"{images} images of {len(training) - len(half)} lesions and of {len(half)} groups of like "
+        "pictures whose lesions are not known."
+    ) in text
+    assert "No lesion is known to be on two sides" in text
+
+
 def test_the_card_says_what_the_data_does_not_know_of_skin(
     run_folder: RunFolder, material: Material, by_hand: Bundle
 ) -> None:

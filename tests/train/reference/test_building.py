@@ -29,7 +29,11 @@ def figures(**values: tuple[float, float, float]) -> dict[str, Any]:
     return {
         "n": 1512, "resampled": "lesions", "metrics": shown,
         "labels": [{"code": "mel", "images": 171}, {"code": "nv", "images": 1341}],
-        "difference": {"melanoma_auc": {"value": -0.002, "low": -0.004, "high": 0.001}},
+        "difference": {
+            "melanoma_auc": {"value": -0.002, "low": -0.004, "high": 0.001},
+            "balanced_accuracy": {"value": -0.02, "low": -0.03, "high": -0.01},
+            "macro_f1": {"value": -0.001, "low": -0.002, "high": 0.0},
+        },
     }  # fmt: skip
 
 
@@ -102,6 +106,8 @@ def test_card_says_where_others_are_better() -> None:
     assert "| worse" in lines["macro-F1"]
     assert "| no difference shown" in lines["balanced accuracy of 7 classes"]
     assert "-0.002 [-0.004, 0.001]" in lines["melanoma AUC, 8 bits less floats, paired"]
+    assert "-0.020 [-0.030, -0.010]" in lines["balanced accuracy, 8 bits less floats, paired"]
+    assert "-0.001 [-0.002, 0.000]" in lines["macro-F1, 8 bits less floats, paired"]
     assert "1,512 images, 171 melanomas" in text
     assert "black skin is barely represented" in text
 
