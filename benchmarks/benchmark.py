@@ -12,7 +12,7 @@ from benchmarks.environment import load_note, observe
 from benchmarks.images import ImageSet, generated, given
 from benchmarks.latency import WARM_UP_RUNS, measure
 from benchmarks.report import Images, Measured, Model, Report, Settings, Skipped
-from edge_runtime._quiet import quiet_stderr
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.backends import usable_cores
 from edge_runtime.bundle import Bundle
 from edge_runtime.classifier import Classifier

@@ -22,7 +22,7 @@ from convert.packing import pack
 from convert.timing import timed
 from convert.trial import JUDGED_ON, REPORTED_ON, Bench
 from convert.variants import VARIANTS, Exported
-from edge_runtime._quiet import quiet_stderr
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.errors import (
     ConversionError,
     ModelMismatchError,

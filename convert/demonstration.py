@@ -9,7 +9,7 @@ from pathlib import Path
 from convert.conversion import convert
 from convert.outcome import Conversion, Options
 from edge_runtime import Classifier
-from edge_runtime._quiet import quiet_stderr
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.errors import UsageError
 from edge_runtime.result import Failure, Result
 from train import backend, progress

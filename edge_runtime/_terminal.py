@@ -1,4 +1,4 @@
-"""Keep what native libraries write to standard error away from the user."""
+"""What reaches the user's terminal: no noise of native libraries, no control characters."""
 
 from __future__ import annotations
 
@@ -6,8 +6,38 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from typing import TextIO
 
 VERBOSE_VARIABLE = "DERMEDGE_VERBOSE"
+
+
+def visible(text: str) -> str:
+    r"""``text`` with every character that a terminal would obey written as its escape, like \x1b.
+
+    Names of files hold what their makers chose, colours and cursor movements included. Bytes that
+    are no text (lone surrogates, PEP 383) stay, as the streams know how to write those.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        character
+        if character.isprintable() or "\ud800" <= character <= "\udfff"
+        else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def open_streams() -> None:
+    """Standard streams that the caller has closed lead to nowhere, instead of failing later."""
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+
+
+def discard_output() -> None:
+    """Send what is still to be written to nowhere, so that leaving does not fail on it again."""
+    sys.stdout = _nowhere()
 
 
 @contextlib.contextmanager
@@ -18,21 +48,31 @@ def quiet_stderr() -> Iterator[None]:
     does not reach. Errors are not lost: they come as exceptions. For commands only, as it affects
     all threads; set DERMEDGE_VERBOSE to see everything.
     """
+    if os.environ.get(VERBOSE_VARIABLE):
+        yield
+        return
+    if sys.stderr is not None:
+        sys.stderr.flush()
     try:
         descriptor = sys.stderr.fileno()
     except (AttributeError, OSError, ValueError):
         descriptor = 2
-    if os.environ.get(VERBOSE_VARIABLE):
+    try:
+        kept = os.dup(descriptor)
+    except OSError:  # it is closed, and what is written to it reaches nobody
         yield
         return
-    sys.stderr.flush()
-    kept = os.dup(descriptor)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, descriptor)
         yield
     finally:
-        sys.stderr.flush()
+        if sys.stderr is not None:
+            sys.stderr.flush()
         os.dup2(kept, descriptor)
         os.close(kept)
         os.close(nowhere)
+
+
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives

@@ -92,10 +92,10 @@ class Classifier:
             BundleError: the bundle is missing, damaged, altered, of an unknown version, or not
                 signed as required.
             BackendError: no interpreter for it, or one that answers wrongly.
-            UsageError: ``threads`` or ``max_pixels`` is below 1.
+            UsageError: ``threads`` is not of 1 to `backends.MAX_THREADS`, or ``max_pixels`` is
+                below 1.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads is {threads}, expected 1 or more.")
+        used = backends.threads_to_use(threads)
         if max_pixels < 1:
             raise UsageError(f"max_pixels is {max_pixels}, expected 1 or more.")
         if isinstance(bundle, Bundle):
@@ -106,8 +106,7 @@ class Classifier:
             opened = Bundle.open(bundle, require_signature=require_signature)
         chosen, kind = choose_variant(opened, variant, backend)
         classifier = cls(
-            opened, chosen, kind, threads=threads or backends.usable_cores(),
-            max_pixels=max_pixels, checks=checks,
+            opened, chosen, kind, threads=used, max_pixels=max_pixels, checks=checks,
         )  # fmt: skip
         classifier.self_test()
         return classifier

@@ -38,6 +38,7 @@ SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.su
 """The endings by which a folder is searched for images."""
 
 
+_BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _HEIF_BRANDS = {b"mif1", b"mif2", b"msf1"}  # of any coding, so the others decide
 _AVIF_BRANDS = {b"avif", b"avis"}
@@ -49,7 +50,7 @@ def sniff(content: bytes) -> str | None:
         return "JPEG"
     if content.startswith(b"\x89PNG\r\n\x1a\n"):
         return "PNG"
-    if content.startswith(b"BM"):
+    if _is_bmp(content):
         return "BMP"
     if content.startswith((b"II*\0", b"MM\0*")):
         return "TIFF"
@@ -61,6 +62,14 @@ def sniff(content: bytes) -> str | None:
     return None
 
 
+def _is_bmp(content: bytes) -> bool:
+    """Two letters are too few to tell a table whose first column begins with BM from an image."""
+    cut = len(content) < 18
+    return content.startswith(b"BM") and (
+        cut or int.from_bytes(content[14:18], "little") in _BMP_HEADER_SIZES
+    )
+
+
 def _brands(content: bytes) -> set[bytes]:
     """What the ``ftyp`` box at the start of a file declares (ISO/IEC 14496-12, section 4.3)."""
     if content[4:8] != b"ftyp":
@@ -70,9 +79,13 @@ def _brands(content: bytes) -> set[bytes]:
 
 
 def wrong_suffix(name: str, file_format: str) -> bool:
-    """Whether the ending of ``name`` announces another format than the one found."""
+    """Whether the ending of ``name`` announces something else than the format found."""
     suffix = os.path.splitext(name)[1].lower()
-    return bool(suffix) and file_format in FORMATS and suffix not in FORMATS[file_format].suffixes
+    if not suffix or file_format not in FORMATS or suffix in FORMATS[file_format].suffixes:
+        return False
+    import mimetypes  # for the few names that end otherwise
+
+    return suffix in SUFFIXES or mimetypes.guess_type(f"name{suffix}")[0] is not None
 
 
 def content_kind(content: bytes) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 
 from edge_runtime.errors import (
     ImageDamagedError,
+    ImageError,
     ImageFormatError,
     ImageNotFoundError,
     ImageReaderError,
@@ -30,6 +31,7 @@ from edge_runtime.errors import (
 from edge_runtime.formats import FORMATS, content_kind, sniff
 from edge_runtime.jpeg import MAX_SCANS, has_too_many_scans
 from edge_runtime.profiles import to_srgb
+from edge_runtime.tiff import unknown_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,6 +49,8 @@ kilobytes may hold any number of pixels."""
 
 _ORIENTATION_TAG = 0x0112
 _LONGEST_REASON = 200
+_NOT_KNOWN = ("unknown pixel mode", "unsupported", "cannot handle")
+"""How Pillow's readers begin to say that a file is sound and of a kind that they do not read."""
 
 # What Pillow's decoders raise on damaged content.
 _DAMAGE = (
@@ -121,7 +125,8 @@ def decode(
         max_pixels: larger images are refused from their header.
 
     Raises:
-        ImageFormatError: not one of the supported formats, or pixels of unknown range.
+        ImageFormatError: not one of the supported formats, or a kind of it or pixels of a range
+            that are not known.
         ImageReaderError: a HEIC image, and the package that reads it is not installed.
         ImageTooLargeError: more than ``max_pixels`` pixels.
         ImageDamagedError: truncated or corrupt.
@@ -137,12 +142,15 @@ def decode(
     try:
         image = _open(file_format, content, name)
         width, height = image.size
+        unknown = unknown_kind(image) if file_format == "TIFF" else None
     except DecompressionBombError as error:  # Pillow's own limit, which only its WebP reader checks
         raise ImageTooLargeError(
             f"{name} has more pixels than Pillow decodes ({str(error).rstrip('.')}); reduce it."
         ) from None
     except _DAMAGE as error:
-        raise _damaged(name, file_format, error) from None
+        raise _unreadable(name, file_format, error) from None
+    if unknown is not None:
+        raise ImageFormatError(f"{name} is {unknown}; save it as an 8-bit JPEG or PNG.")
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{name} has {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), more "
@@ -166,11 +174,9 @@ def decode(
         turned, orientation = _upright(image)
         pixels, notes = to_srgb(turned, name=name, smallest=smallest_draft)
     except MemoryError:
-        raise ImageTooLargeError(
-            f"{name} has {width} x {height} pixels, more than there is memory to decode; reduce it."
-        ) from None
+        raise _too_large_for_memory(name, width, height) from None
     except _DAMAGE as error:
-        raise _damaged(name, file_format, error) from None
+        raise _unreadable(name, file_format, error) from None
     if orientation >= 5 or (file_format == "TIFF" and image.size == (height, width)):
         width, height = height, width
     return Decoded(pixels, width, height, file_format, notes)
@@ -182,14 +188,17 @@ def decode_image(image: Image, *, name: str = "image") -> Decoded:
     Raises:
         ImageDamagedError: it has no pixels, or they cannot be loaded.
         ImageFormatError: pixels of unknown range.
+        ImageTooLargeError: more pixels than there is memory for.
     """
     if min(image.size) < 1:
         raise ImageDamagedError(f"{name} has {image.width} x {image.height} pixels; use another.")
     try:
         image.load()
         pixels, notes = to_srgb(_upright(image)[0], name=name)
+    except MemoryError:
+        raise _too_large_for_memory(name, *image.size) from None
     except _DAMAGE as error:
-        raise _damaged(name, image.format or "Pillow", error) from None
+        raise _unreadable(name, image.format or "Pillow", error) from None
     return Decoded(pixels, pixels.width, pixels.height, "image", notes)
 
 
@@ -260,9 +269,21 @@ def _upright(image: Image) -> tuple[Image, int]:
     return (image, 1) if turn is None else (image.transpose(turn), orientation)
 
 
-def _damaged(name: str, file_format: str, error: BaseException) -> ImageDamagedError:
+def _too_large_for_memory(name: str, width: int, height: int) -> ImageTooLargeError:
+    return ImageTooLargeError(
+        f"{name} has {width} x {height} pixels, more than there is memory to decode; reduce it."
+    )
+
+
+def _unreadable(name: str, file_format: str, error: BaseException) -> ImageError:
+    """What Pillow's refusal means: a kind of image that it does not know, or a damaged one."""
     text = " ".join(str(error).split())[:_LONGEST_REASON]  # a library's may have several lines,
     text = "".join(filter(str.isprintable, text))  # and quote whatever stands in the file
+    if text.lower().startswith(_NOT_KNOWN):
+        return ImageFormatError(
+            f"{name} is a {file_format} image of a kind that is not known here ({text}); save it "
+            "as an 8-bit JPEG or PNG."
+        )
     what = "truncated" if "truncated" in text.lower() else "damaged"
     return ImageDamagedError(
         f"{name} is a {what} {file_format} image ({text or type(error).__name__}); "

@@ -22,7 +22,8 @@ from edge_runtime.errors import MissingExtraError, SignatureError, UsageError
 
 if TYPE_CHECKING:
     PublicKey = str | os.PathLike[str] | bytes
-    """An Ed25519 public key: the path of a PEM file, its content, or the key's 32 bytes."""
+    """An Ed25519 public key: the path of a PEM file, its content (as bytes or text), or the key's
+    32 bytes."""
 
 SIGNATURE_FILE = "manifest.sig"
 SIGNATURE_BYTES = 64
@@ -30,6 +31,7 @@ INSTALL = 'pip install "dermedge-runtime[sign]"'
 
 _KEY_BYTES = 32
 _FINGERPRINT_DIGITS = 16
+_PEM = "-----BEGIN "
 _PRIVATE = b"PRIVATE KEY-----"
 
 
@@ -46,6 +48,8 @@ def verify(manifest: bytes, signature: bytes | None, key: PublicKey) -> str:
         UsageError: ``key`` is no Ed25519 public key.
         MissingExtraError: the package cryptography is not installed.
     """
+    if isinstance(key, str) and key.lstrip().startswith(_PEM):
+        key = key.encode()
     public, known_as = _load(key), _shown(key)
     if signature is None:
         raise SignatureError(

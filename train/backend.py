@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from edge_runtime._quiet import quiet_stderr
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.errors import MissingExtraError
 
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         _write(arguments.out, json.dumps(report.to_dict(), ensure_ascii=False, indent=1) + "\n")
     if arguments.json:
-        print(json.dumps(report.to_dict(), ensure_ascii=False))
+        print(json.dumps(report.to_dict()))
     else:
         print(as_text(report))
     for note in report.notes:

@@ -23,7 +23,7 @@ from benchmarks.environment import Environment, load_note, observe
 from benchmarks.images import GENERATED_SIZE
 from benchmarks.runtime import memory
 from benchmarks.runtime.overhead import Beside, compare
-from edge_runtime._quiet import quiet_stderr
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.backends import usable_cores
 from edge_runtime.bundle import Bundle
 from edge_runtime.classifier import Classifier

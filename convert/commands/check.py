@@ -115,7 +115,7 @@ def _reference(arguments: argparse.Namespace) -> Any:
 
 
 def _print(arguments: argparse.Namespace, report: dict[str, Any], text: str) -> None:
-    print(json.dumps(report, ensure_ascii=False) if arguments.json else text)
+    print(json.dumps(report) if arguments.json else text)
 
 
 def _status(entries: Sequence[Variant], named: Sequence[str] | None) -> int:

@@ -120,7 +120,7 @@ def run(arguments: argparse.Namespace) -> int:
             ],
             "left_out": [{"name": one.kind.name, "reason": one.reason} for one in left_out],
         }
-        print(json.dumps(report, ensure_ascii=False))
+        print(json.dumps(report))
     else:
         target = "melanoma" if folder.run.melanoma else "malignant"
         speeds = {outcome.kind.name: outcome.median_ms for outcome in judged}

@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     demonstration = demonstrate(arguments.out, seed=arguments.seed, overwrite=arguments.overwrite)
     if arguments.json:
-        print(json.dumps(_report(demonstration), ensure_ascii=False))
+        print(json.dumps(_report(demonstration)))
     else:
         _print(demonstration)
     entries = [outcome.entry for outcome in demonstration.conversion.outcomes]

@@ -53,5 +53,5 @@ def run(arguments: argparse.Namespace) -> int:
                   file=sys.stderr)  # fmt: skip
         told = {"file": str(signed.file), "fingerprint": signed.fingerprint}
         text = f"{signed.file}: signed by the key {signed.fingerprint}"
-    print(json.dumps(told, ensure_ascii=False) if arguments.json else text)
+    print(json.dumps(told) if arguments.json else text)
     return 0

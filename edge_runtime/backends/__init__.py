@@ -11,11 +11,14 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edge_runtime.errors import BackendNotInstalledError
+from edge_runtime.errors import BackendNotInstalledError, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+MAX_THREADS = 256
+"""More threads are refused: each has a stack, and no device has as many cores."""
 
 
 class Backend(Protocol):
@@ -130,3 +133,16 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def threads_to_use(threads: int | None) -> int:
+    """``threads``, or for None the number of cores that this process may use.
+
+    Raises:
+        UsageError: not of 1 to `MAX_THREADS`.
+    """
+    if threads is None:
+        return min(usable_cores(), MAX_THREADS)
+    if not 1 <= threads <= MAX_THREADS:
+        raise UsageError(f"threads is {threads}, expected 1 to {MAX_THREADS}.")
+    return threads

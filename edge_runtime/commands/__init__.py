@@ -15,7 +15,6 @@ import errno
 import importlib
 import importlib.util
 import io
-import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -23,6 +22,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NoReturn, Protocol
 
 from edge_runtime import __version__
+from edge_runtime._terminal import discard_output, open_streams, visible
 from edge_runtime.errors import DermedgeError
 
 VERBS = ("classify", "doctor", "info")
@@ -46,12 +46,13 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and where to find help, then exit."""
-        self.exit(NOT_DONE, f"{self.prog}: {message}. See `{self.prog} --help`.\n")
+        self.exit(NOT_DONE, f"{self.prog}: {visible(message)}. See `{self.prog} --help`.\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line ``arguments`` (default: those of the process); the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be valid text
     warnings.filterwarnings("ignore", module="PIL")  # what matters of damage comes as an ImageError
@@ -61,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, where a broken pipe is caught, and not at exit
     except DermedgeError as error:
-        print(f"dermedge: {error}", file=sys.stderr)
+        print(f"dermedge: {visible(str(error))}", file=sys.stderr)
         return NOT_DONE
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
@@ -75,22 +76,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return NOT_DONE
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        _discard_output()
+        discard_output()
         return DONE
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _discard_output()
+        discard_output()
         print("dermedge: the disk is full; make room and call again.", file=sys.stderr)
         return NOT_DONE
     except KeyboardInterrupt:
         print("dermedge: interrupted.", file=sys.stderr)
         return INTERRUPTED
-
-
-def _discard_output() -> None:
-    """Send what is still to be written to nowhere, so that leaving does not fail on it again."""
-    sys.stdout = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _dispatch(words: list[str]) -> int:

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_runtime._quiet import quiet_stderr
-from edge_runtime.errors import UsageError
+from edge_runtime._terminal import quiet_stderr, visible
+from edge_runtime.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     from edge_runtime.classifier import Classifier
@@ -88,7 +88,7 @@ def run(arguments: argparse.Namespace) -> int:
         classifier.bundle.manifest
     )
     counts: collections.Counter[str] = collections.Counter()
-    for answer in classifier.classify_many(files):
+    for answer in _answers(classifier, files):
         writer.write(answer)
         counts["failed" if isinstance(answer, Failure) else answer.decision] += 1
     if len(files) > 1 or counts["failed"]:
@@ -96,6 +96,19 @@ def run(arguments: argparse.Namespace) -> int:
         images = "1 image" if len(files) == 1 else f"{len(files)} images"
         print(f"{images}: {told}. {DISCLAIMER}", file=sys.stderr)
     return 1 if counts["failed"] else 0
+
+
+def _answers(classifier: Classifier, files: list[str]) -> Iterator[Result | Failure]:
+    """One image is answered by the interpreter that was tested; several get one for each core."""
+    from edge_runtime.result import Failure
+
+    if len(files) != 1:
+        yield from classifier.classify_many(files)
+        return
+    try:
+        yield classifier.classify(files[0])
+    except ImageError as error:
+        yield Failure(files[0], error)
 
 
 DISCLAIMER = "Research software, not a medical device."
@@ -154,7 +167,7 @@ class _Json:
         pass
 
     def write(self, answer: Result | Failure) -> None:
-        print(json.dumps(answer.to_dict(), ensure_ascii=False), flush=True)
+        print(json.dumps(answer.to_dict()), flush=True)
 
 
 class _Csv:
@@ -189,13 +202,14 @@ class _Text:
         from edge_runtime.result import Failure
 
         if isinstance(answer, Failure):
-            print(f"{answer.file}: {answer.error}", file=sys.stderr)
+            print(visible(f"{answer.file}: {answer.error}"), file=sys.stderr)
             return
         melanoma = answer.melanoma_probability
         figures = [f"malignant {answer.malignant_probability:.3f}"]
         if melanoma is not None:
             figures.insert(0, f"melanoma {melanoma:.3f}")
         top = f"most probable: {self._names[answer.label]} {answer.probabilities[answer.label]:.3f}"
-        print(f"{answer.file}: {answer.decision.upper()}  {', '.join(figures)}; {top}")
+        told = f"{answer.file}: {answer.decision.upper()}  {', '.join(figures)}; {top}"
+        print(visible(told))
         for reason in (*answer.reasons, *answer.notes):
-            print(f"    {reason}")
+            print(visible(f"    {reason}"))

@@ -29,16 +29,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Examine and print; status 1 when something is wrong."""
     from edge_runtime._strict import to_json
+    from edge_runtime._terminal import visible
     from edge_runtime.doctor.examination import examine
 
     report = examine(
         arguments.bundle, threads=arguments.threads, require_signature=arguments.require_signature
     )
     if arguments.json:
-        print(json.dumps({**to_json(report), "wrong": report.wrong}, ensure_ascii=False))
+        print(json.dumps({**to_json(report), "wrong": report.wrong}))
     else:
         for name, value in _lines(report):
-            print(f"{name:<12} {value}")
+            print(visible(f"{name:<12} {value}"))
     return 1 if report.wrong else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the manifest; every file of the bundle is checked against its SHA-256 first."""
+    from edge_runtime._strict import to_json
+    from edge_runtime._terminal import visible
     from edge_runtime.bundle import Bundle
-    from edge_runtime.manifest import format_manifest
 
     if not arguments.bundle:
         raise UsageError("No bundle was named.")
@@ -37,12 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     for damage in bundle.damages():
         raise damage
     if arguments.json:
-        print(format_manifest(bundle.manifest), end="")
+        print(json.dumps(to_json(bundle.manifest), indent=1))
         return 0
     manifest = bundle.manifest
-    print(f"{manifest.name} {manifest.version} (schema {manifest.schema_version})")
+    print(visible(f"{manifest.name} {manifest.version} (schema {manifest.schema_version})"))
     for name, value in _lines(bundle, arguments.require_signature):
-        print(f"  {name:<10} {value}")
+        print(visible(f"  {name:<10} {value}"))
     return 0
 
 

@@ -14,7 +14,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.doctor.machine import Machine, observe
 from edge_runtime.doctor.speed import SLOW_FACTOR, slow_machine, slow_variant
 from edge_runtime.doctor.trial import Trial, try_backend
-from edge_runtime.errors import BackendError, BundleError, SignatureError, UsageError
+from edge_runtime.errors import BackendError, BundleError, IntegrityError, SignatureError
 from edge_runtime.selection import choose_variant, explain_choice
 from edge_runtime.signature import state
 
@@ -99,12 +99,10 @@ def examine(
         root: of the file system whose /proc and /sys are read.
 
     Raises:
-        UsageError: ``threads`` is below 1, or ``require_signature`` is no public key.
+        UsageError: ``threads`` is out of range, or ``require_signature`` is no public key.
     """
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}, expected 1 or more.")
+    used = backends.threads_to_use(threads)
     machine = observe(root)
-    used = threads or backends.usable_cores()
     findings = [Finding("advice", text, remedy) for text, remedy in slow_machine(machine, used)]
     if machine.throttled_now:
         findings.append(
@@ -166,11 +164,16 @@ def _bundle(
     manifest = bundle.manifest
     problems: dict[str, Exception] = {str(damage): damage for damage in bundle.damages()}
     damages = tuple(problems)
+    found, signature = None, "does not fit"
     try:
-        signature = state(bundle.manifest_bytes, bundle.signature, key)
+        found = bundle.signature
+        signature = state(bundle.manifest_bytes, found, key)
     except SignatureError as error:
         problems[str(error)] = error
-        signature = "missing" if bundle.signature is None else "does not fit"
+        signature = signature if found is not None else "missing"
+    except IntegrityError as error:  # a link out of the bundle
+        problems[str(error)] = error
+        signature = "not a file of the bundle"
     chosen, choice = None, None
     trials: list[Trial] = []
     try:

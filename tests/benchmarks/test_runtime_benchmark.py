@@ -102,5 +102,6 @@ def test_page_says_which_goal_was_missed() -> None:
     slow = {"600 pixels": Overhead(4.0, {"runtime": Beside(8.0, 2.0, 1.9, 2.1)})}
     for worse in (
         {"overhead": slow}, {"start_ratio": 1.21}, {"folder_gain": 1.69}, {"peak_mb": 150.0},
+        {"memory_mb": (80.0, 81.1)},
     ):  # fmt: skip
         assert page(replace(REPORT, **worse), "command").count("missed") == 1, worse

@@ -79,6 +79,7 @@ def test_signed_bundle_opens_with_the_key_and_without(small: Path, key: Key):
     assert Bundle.open(small, require_signature=key.public).verify(key.public) == key.fingerprint
     assert Classifier.open(small, require_signature=str(key.public)).variant.name == "tflite_f32"
     assert Classifier.open(small, require_signature=key.public.read_bytes())
+    assert Classifier.open(small, require_signature=key.public.read_text())
     assert Classifier.open(Bundle.open(small), require_signature=key.public)
     assert Classifier.open(small)
 

@@ -53,6 +53,20 @@ def cmyk_profile() -> bytes:
     return profile(b"CMYK", b"Lab ", b"prtr", tags)
 
 
+def dim_profile(black: int) -> bytes:
+    """A screen whose darkest colour is a grey of lightness ``black`` * 100 / 255."""
+    header = b"mft1" + bytes(4) + bytes([3, 3, 2, 0])
+    identity = struct.pack(">9i", *(65536 * int(i == j) for i in range(3) for j in range(3)))
+    ramp = bytes(range(256))
+    corners = b"".join(
+        bytes([black + (255 - black) * sum(corner) // 3, 128, 128])
+        for corner in itertools.product((0, 1), repeat=3)
+    )
+    table = header + identity + ramp * 3 + corners + ramp * 3
+    tags = {b"desc": description("Dim"), b"wtpt": xyz(D50), b"A2B0": table, b"A2B1": table}
+    return profile(b"RGB ", b"Lab ", b"scnr", tags)
+
+
 def profile(space: bytes, connection: bytes, kind: bytes, tags: dict[bytes, bytes]) -> bytes:
     """A whole profile: header, table of tags, tags."""
     tags = {b"cprt": b"text" + bytes(4) + b"CC0\0", **tags}

@@ -251,11 +251,17 @@ def test_opened_bundle_may_be_handed_over(bundle: Path, images: list[Path]):
     assert classifier.classify(images[0]).model.variant == "tflite_f32"
 
 
+def test_more_threads_than_any_device_has_cores_are_refused(bundle: Path):
+    with pytest.raises(UsageError) as caught:
+        Classifier.open(bundle, threads=257)
+    assert_one_sentence(caught.value, "threads is 257, expected 1 to 256")
+
+
 @pytest.mark.parametrize("count", [0, -1])
 def test_fewer_than_one_thread_or_pixel_is_refused(bundle: Path, count: int):
     with pytest.raises(UsageError) as caught:
         Classifier.open(bundle, threads=count)
-    assert_one_sentence(caught.value, f"threads is {count}, expected 1 or more")
+    assert_one_sentence(caught.value, f"threads is {count}, expected 1 to 256")
     with pytest.raises(UsageError) as caught:
         Classifier.open(bundle, max_pixels=count)
     assert_one_sentence(caught.value, f"max_pixels is {count}, expected 1 or more")

@@ -93,6 +93,22 @@ def test_one_image_as_text(dermedge: Command, bundle: Path, images: list[Path]):
     assert done.stderr == ""
 
 
+def test_one_image_is_answered_by_the_interpreter_that_was_tested(
+    bundle: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):  # fmt: skip
+    """A second one would cost memory, and nobody would have tested it."""
+    loaded = []
+    load = Classifier._load
+    monkeypatch.setattr(Classifier, "_load", lambda self, n: loaded.append(n) or load(self, n))
+    assert main(["classify", str(images[0]), "--model", str(bundle), "--threads", "2"]) == 0
+    assert loaded == [2]
+    assert main(["classify", *map(str, images[:3]), "--model", str(bundle), "--threads", "2"]) == 0
+    assert loaded[:2] == [2, 2]
+    assert set(loaded[2:]) == {1}
+    capsys.readouterr()
+
+
 def test_one_image_as_json(dermedge: Command, bundle: Path, images: list[Path]):
     done = dermedge("classify", images[0], "--model", bundle, "--json", check=0)
     (line,) = done.stdout.splitlines()

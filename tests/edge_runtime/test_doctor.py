@@ -214,6 +214,17 @@ def test_required_signature_is_examined(small_bundle: Path, tmp_path: Path):
         examine(small_bundle, threads=1, require_signature=key.private)
 
 
+def test_signature_that_leads_out_of_the_bundle_is_told(small_bundle: Path, tmp_path: Path):
+    (tmp_path / "elsewhere.sig").write_bytes(bytes(64))
+    (small_bundle / "manifest.sig").symlink_to(tmp_path / "elsewhere.sig")
+    report = examine(small_bundle, threads=1)
+    assert report.wrong
+    assert "manifest.sig leads out of the bundle" in texts(report)
+    assert report.bundle is not None
+    assert report.bundle.signature == "not a file of the bundle"
+    assert {each.trial.error for each in report.bundle.variants} == {None}
+
+
 def test_no_interpreter_is_wrong_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     for kind in backends.BACKENDS:
         monkeypatch.setitem(sys.modules, kind.package, None)
@@ -262,4 +273,4 @@ def test_command_as_json_has_everything(dermedge: Command, small_bundle: Path):
 
 def test_wrong_number_of_threads_is_a_wrong_call(dermedge: Command):
     done = dermedge("doctor", "--threads", "0", check=2)
-    assert done.stderr == "dermedge: threads is 0, expected 1 or more.\n"
+    assert done.stderr == "dermedge: threads is 0, expected 1 to 256.\n"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from edge_runtime.errors import (
     ImageDamagedError,
@@ -21,7 +23,7 @@ from edge_runtime.errors import (
     ImageTooLargeError,
 )
 from edge_runtime.formats import FORMATS, sniff
-from edge_runtime.image import MAX_BYTES, MAX_PIXELS, Decoded, decode, read
+from edge_runtime.image import MAX_BYTES, MAX_PIXELS, Decoded, decode, decode_image, read
 from tests.edge_runtime.making import assert_one_sentence, encode, header_only, noise
 
 RGB = noise()
@@ -41,6 +43,7 @@ def load(path: Path) -> Decoded:
         (b"image_id,dx\nISIC_1,mel\n", "a text file"),
         ("Größe\n".encode(), "a text file"),
         (("x" * 511 + "ä").encode(), "a text file"),  # the character is cut by the 512 bytes read
+        (b"BM,melanoma\n" + b"1,2\n" * 20, "a text file"),
         (encode(noise(channels=1), "GIF"), "a GIF"),
         (b"%PDF-1.7\n", "a PDF document"),
         (b"PK\x03\x04" + bytes(30), "a ZIP archive"),
@@ -290,6 +293,28 @@ def test_header_without_pixels_is_damaged_when_its_size_is_allowed():
     for file_format in set(FORMATS) - {"HEIC"}:
         with pytest.raises(ImageDamagedError):
             decode(header_only(file_format, 300, 200))
+
+
+def test_image_that_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch):
+    def load(image: PngImageFile) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(PngImageFile, "load", load)
+    with pytest.raises(ImageTooLargeError, match="56 x 40 pixels, more than there is memory"):
+        decode(encode(RGB, "PNG"), name="large.png")
+    opened = Image.open(io.BytesIO(encode(RGB, "PNG")))
+    with pytest.raises(ImageTooLargeError) as caught:
+        decode_image(opened, name="large.png")
+    assert_one_sentence(caught.value, "large.png", "reduce it")
+
+
+def test_jpeg_of_12_bits_is_refused_and_not_called_damaged():
+    content = bytearray(encode(RGB, "JPEG"))
+    frame = content.index(b"\xff\xc0")
+    content[frame + 1], content[frame + 4] = 0xC1, 12  # extended sequential, ITU-T T.81, B.2.2
+    with pytest.raises(ImageFormatError) as caught:
+        decode(bytes(content), name="deep.jpg")
+    assert_one_sentence(caught.value, "deep.jpg", "12-bit", "save it as an 8-bit")
 
 
 def test_limit_lets_a_48_megapixel_phone_photograph_pass():

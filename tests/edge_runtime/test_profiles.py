@@ -17,6 +17,7 @@ from edge_runtime.preprocess import InputRule, to_input
 from edge_runtime.profiles import _conversion
 from tests.edge_runtime.icc import (
     cmyk_profile,
+    dim_profile,
     grey_profile,
     linear_to_srgb,
     profile,
@@ -89,6 +90,14 @@ def test_grey_pixels_with_an_rgb_profile_follow_its_tone():
     found = pixels(decode(encode(grey, "PNG", icc_profile=ADOBE)))
     expected = to_srgb_by_hand(np.stack([grey] * 3, axis=-1), "Adobe RGB")
     assert np.abs(found - expected).max() <= 2
+
+
+def test_the_darkest_colour_of_a_profile_becomes_black():
+    """Black point compensation; without it the darkest colour would be a grey of 39 here."""
+    black = encode(np.zeros((16, 16, 3), np.uint8), "PNG", icc_profile=dim_profile(40))
+    decoded = decode(black)
+    assert decoded.notes == ("its colours were converted from Dim to sRGB",)
+    assert pixels(decoded).max() <= 1
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "TIFF"])

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
     with _progress() as progress:
         found = audit_sources(sources, progress)
     if arguments.json:
-        print(json.dumps(to_json(found), ensure_ascii=False))
+        print(json.dumps(to_json(found)))
     else:
         print(text(found))
     if arguments.fix:

@@ -86,4 +86,4 @@ def _images(arguments: argparse.Namespace, subject: Subject) -> Images:
 
 
 def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)

@@ -77,7 +77,7 @@ def _list(found: tuple[Entry, ...], folder: Path, arguments: argparse.Namespace)
 
     rows = in_order(found, arguments.sort)
     if arguments.json:
-        print(json.dumps(text.listing_json(rows, test=arguments.test), ensure_ascii=False))
+        print(json.dumps(text.listing_json(rows, test=arguments.test)))
     elif rows:
         print(text.listing(rows, test=arguments.test))
     else:
@@ -96,7 +96,7 @@ def _compare(found: tuple[Entry, ...], arguments: argparse.Namespace) -> int:
             raise RunError(f"{entry.name} cannot be compared: {_state(entry)}.")
     compared = compare_runs(RunFolder.open(a.folder), RunFolder.open(b.folder), test=arguments.test)
     if arguments.json:
-        print(json.dumps(text.comparison_json(compared), ensure_ascii=False))
+        print(json.dumps(text.comparison_json(compared)))
     else:
         print(text.comparison(compared))
     return 0

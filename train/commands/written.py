@@ -44,7 +44,7 @@ def tell(
         from edge_runtime._strict import to_json
 
         record = {"run": str(out), **to_json(folder.run), **(more or {})}
-        print(json.dumps(record, ensure_ascii=False))
+        print(json.dumps(record))
         return
     for split, metrics in folder.run.metrics.items():
         print(f"{split}:")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_runtime._quiet import quiet_stderr
 from edge_runtime._strict import RecordError, from_json
+from edge_runtime._terminal import quiet_stderr
 from edge_runtime.errors import ClassError, ConversionError, UsageError
 from edge_runtime.manifest import Metric
 from edge_runtime.preprocess import InputRule
