@@ -31,7 +31,6 @@ from edge_runtime.errors import (
 from edge_runtime.formats import FORMATS, content_kind, sniff
 from edge_runtime.jpeg import MAX_SCANS, has_too_many_scans
 from edge_runtime.profiles import to_srgb
-from edge_runtime.tiff import unknown_kind
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,7 +141,7 @@ def decode(
     try:
         image = _open(file_format, content, name)
         width, height = image.size
-        unknown = unknown_kind(image) if file_format == "TIFF" else None
+        unknown = _unknown_kind(image) if file_format == "TIFF" else None
     except DecompressionBombError as error:  # Pillow's own limit, which only its WebP reader checks
         raise ImageTooLargeError(
             f"{name} has more pixels than Pillow decodes ({str(error).rstrip('.')}); reduce it."
@@ -233,6 +232,12 @@ def _open(file_format: str, content: bytes, name: str) -> Image:
         ) from None
     image: Image = getattr(module, known.reader)(io.BytesIO(content))
     return image
+
+
+def _unknown_kind(image: Image) -> str | None:
+    from edge_runtime.tiff import unknown_kind  # not at every start: few images are TIFFs
+
+    return unknown_kind(image)
 
 
 def _is_run_length_coded(image: Image) -> bool:

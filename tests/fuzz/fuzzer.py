@@ -36,7 +36,8 @@ def load_target(name: str) -> Any:
         formats = importlib.import_module("edge_runtime.formats").FORMATS
         for known in formats.values():
             importlib.import_module(known.module)
-        importlib.import_module("PIL.ImageCms")
+        for late in ("PIL.ImageCms", "edge_runtime.tiff"):  # which are imported when needed
+            importlib.import_module(late)
         return importlib.import_module(f"tests.fuzz.{name}")
 
 
