@@ -45,8 +45,14 @@ def page(report: Report, command: str) -> str:
         + "; ".join(f"{stage}: {taken:.0f} ms" for stage, taken in report.stages_ms.items())
         + ". Python itself comes before that, and an end of the process after it.",
         f"Resident memory while {report.watched:,} images are classified by one process, after "
-        f"every twentieth of them, in MB: {', '.join(f'{mb:.1f}' for mb in report.memory_mb)}.",
+        f"every twentieth of them, in MB: {_series(report.memory_mb)}. What the C library had "
+        f"handed out by then, which a leak would raise: {_series(report.handed_out_mb)}. The rest "
+        "are the code and the gaps between blocks.",
     )) + "\n"  # fmt: skip
+
+
+def _series(megabytes: tuple[float, ...]) -> str:
+    return ", ".join(f"{mb:.1f}" for mb in megabytes)
 
 
 def _overhead(report: Report) -> str:

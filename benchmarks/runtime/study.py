@@ -78,6 +78,7 @@ class Report:
         bare_peak_mb, peak_mb: largest resident memory of a process that answers one image of 12
             megapixels, 10^6 bytes.
         memory_mb: resident memory after every twentieth of the watched classifications.
+        handed_out_mb: what the C library had handed out by then; 0 where nobody counts it.
         watched: how many these were.
         notes: doubts about the figures, in words.
     """
@@ -96,6 +97,7 @@ class Report:
     bare_peak_mb: float
     peak_mb: float
     memory_mb: tuple[float, ...]
+    handed_out_mb: tuple[float, ...]
     watched: int
     environment: Environment
     notes: tuple[str, ...]
@@ -135,7 +137,8 @@ def measure(folder: str, variant: str, effort: Effort) -> Report:
         folder_gain=_median((all_ / one for one, all_ in rates), 3),
         bare_peak_mb=_median(bare.peak_rss_mb for bare, _ in peaks),
         peak_mb=_median(ours.peak_rss_mb for _, ours in peaks),
-        memory_mb=tuple(grown), watched=effort.watched, environment=machine,
+        memory_mb=tuple(one for one, _ in grown), handed_out_mb=tuple(one for _, one in grown),
+        watched=effort.watched, environment=machine,
         notes=() if note is None else (note,),
     )  # fmt: skip
 
@@ -235,10 +238,12 @@ def _folder(
     return rates
 
 
-def _watch(folder: str, variant: str, files: list[str], times: int) -> list[float]:
-    """Resident memory of a process that classifies again and again, in 10^6 bytes."""
+def _watch(
+    folder: str, variant: str, files: list[str], times: int
+) -> list[tuple[float, float]]:  # fmt: skip
+    """Resident and handed-out memory of a process that classifies again and again, 10^6 bytes."""
     command = [sys.executable, "-P", str(WATCHED), folder, variant, str(times), *files]
-    found: list[float] = []
+    found: list[tuple[float, float]] = []
     with (
         bar("memory", memory.SAMPLES, "sample") as progress,
         subprocess.Popen(
@@ -247,7 +252,8 @@ def _watch(folder: str, variant: str, files: list[str], times: int) -> list[floa
     ):
         assert process.stdout is not None
         for line in process.stdout:
-            found.append(round(int(line) / 1e6, 1))
+            resident, handed_out = (round(int(number) / 1e6, 1) for number in line.split())
+            found.append((resident, handed_out))
             progress(len(found))
     if process.returncode != 0 or len(found) != memory.SAMPLES:
         raise BackendError(f"A process that classified {times} times ended before it was done.")

@@ -37,6 +37,7 @@ def test_everything_is_measured_and_written_to_a_page(
     assert len(report["folder_rate"]) == 2
     assert len(report["memory_mb"]) == 20
     assert min(report["memory_mb"]) > 10
+    assert all(0 < a < b for a, b in zip(report["handed_out_mb"], report["memory_mb"], strict=True))
     assert report["peak_mb"] > 30
     text = file.read_text()
     assert f"python -m benchmarks.runtime {bundle} --variant tflite_int8" in text
@@ -88,7 +89,8 @@ REPORT = Report(
     overhead={"600 pixels": Overhead(4.0, {"runtime": Beside(5.0, 1.25, 1.2, 1.3)})},
     bare_start_ms=100, start_ms=115, start_ratio=1.15,
     stages_ms={"manifest": 9.6, "golden inputs": 30.0}, folder_rate=(100, 180), folder_gain=1.8,
-    bare_peak_mb=80, peak_mb=90, memory_mb=(80.0, 80.1), watched=100, environment=observe(),
+    bare_peak_mb=80, peak_mb=90, memory_mb=(80.0, 80.1), handed_out_mb=(18.5, 18.5),
+    watched=100, environment=observe(),
     notes=(),
 )  # fmt: skip
 
