@@ -36,7 +36,7 @@ def unknown_kind(image: Image) -> str | None:
         return "a TIFF that begins with a reduced copy of its picture"
     depths, formats = set(tags.get(_BITS_PER_SAMPLE, (1,))), set(tags.get(_SAMPLE_FORMAT, (1,)))
     if not depths <= _DEPTHS:
-        return f"a TIFF of {', '.join(map(str, sorted(depths)))} bits a channel"
+        return f"a TIFF of {min(int(depth) for depth in depths - _DEPTHS)} bits a channel"
     if _SIGNED in formats and max(depths) <= 16:
         return "a TIFF of signed numbers"
     if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO and image.mode.startswith("I;16"):
