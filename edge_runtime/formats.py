@@ -37,6 +37,12 @@ FORMATS = {
 SUFFIXES = frozenset(suffix for known in FORMATS.values() for suffix in known.suffixes)
 """The endings by which a folder is searched for images."""
 
+_OTHER_SUFFIXES = frozenset((
+    ".arw", ".avif", ".cr2", ".csv", ".dcm", ".dng", ".gif", ".jp2", ".mov", ".mp4", ".nef", ".pdf",
+    ".psd", ".svg", ".txt", ".zip",
+))  # fmt: skip
+"""Endings of other kinds of files; any further one, as in `photo.2026.11`, announces nothing."""
+
 
 _BMP_HEADER_SIZES = {12, 40, 52, 56, 64, 108, 124}
 _HEVC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -83,9 +89,7 @@ def wrong_suffix(name: str, file_format: str) -> bool:
     suffix = os.path.splitext(name)[1].lower()
     if not suffix or file_format not in FORMATS or suffix in FORMATS[file_format].suffixes:
         return False
-    import mimetypes  # for the few names that end otherwise
-
-    return suffix in SUFFIXES or mimetypes.guess_type(f"name{suffix}")[0] is not None
+    return suffix in SUFFIXES or suffix in _OTHER_SUFFIXES
 
 
 def content_kind(content: bytes) -> str:

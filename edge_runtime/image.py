@@ -49,7 +49,8 @@ kilobytes may hold any number of pixels."""
 _ORIENTATION_TAG = 0x0112
 _LONGEST_REASON = 200
 _NOT_KNOWN = ("unknown pixel mode", "unsupported", "cannot handle")
-"""How Pillow's readers begin to say that a file is sound and of a kind that they do not read."""
+"""How Pillow's readers begin to say that a header announces a kind of image that they cannot read;
+in a damaged file it may do so by mistake."""
 
 # What Pillow's decoders raise on damaged content.
 _DAMAGE = (
@@ -149,7 +150,7 @@ def decode(
     except _DAMAGE as error:
         raise _unreadable(name, file_format, error) from None
     if unknown is not None:
-        raise ImageFormatError(f"{name} is {unknown}; save it as an 8-bit JPEG or PNG.")
+        raise _of_unknown_kind(name, unknown)
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{name} has {width} x {height} pixels ({width * height / 1e6:.1f} megapixels), more "
@@ -186,18 +187,22 @@ def decode_image(image: Image, *, name: str = "image") -> Decoded:
 
     Raises:
         ImageDamagedError: it has no pixels, or they cannot be loaded.
-        ImageFormatError: pixels of unknown range.
+        ImageFormatError: a kind of TIFF that is not read, or pixels of unknown range.
         ImageTooLargeError: more pixels than there is memory for.
     """
     if min(image.size) < 1:
         raise ImageDamagedError(f"{name} has {image.width} x {image.height} pixels; use another.")
     try:
-        image.load()
-        pixels, notes = to_srgb(_upright(image)[0], name=name)
+        unknown = _unknown_kind(image) if hasattr(image, "tag_v2") else None
+        if unknown is None:
+            image.load()
+            pixels, notes = to_srgb(_upright(image)[0], name=name)
     except MemoryError:
         raise _too_large_for_memory(name, *image.size) from None
     except _DAMAGE as error:
         raise _unreadable(name, image.format or "Pillow", error) from None
+    if unknown is not None:
+        raise _of_unknown_kind(name, unknown)
     return Decoded(pixels, pixels.width, pixels.height, "image", notes)
 
 
@@ -232,6 +237,10 @@ def _open(file_format: str, content: bytes, name: str) -> Image:
         ) from None
     image: Image = getattr(module, known.reader)(io.BytesIO(content))
     return image
+
+
+def _of_unknown_kind(name: str, kind: str) -> ImageFormatError:
+    return ImageFormatError(f"{name} is {kind}; save it as an 8-bit JPEG or PNG.")
 
 
 def _unknown_kind(image: Image) -> str | None:
@@ -284,10 +293,14 @@ def _unreadable(name: str, file_format: str, error: BaseException) -> ImageError
     """What Pillow's refusal means: a kind of image that it does not know, or a damaged one."""
     text = " ".join(str(error).split())[:_LONGEST_REASON]  # a library's may have several lines,
     text = "".join(filter(str.isprintable, text))  # and quote whatever stands in the file
-    if text.lower().startswith(_NOT_KNOWN):
+    cause = error.__cause__ or error  # Pillow's readers wrap what Python raises in them
+    unknown = isinstance(cause, (OSError, SyntaxError)) and text.lower().startswith(_NOT_KNOWN)
+    if file_format == "TIFF" and isinstance(cause, KeyError):  # out of the table of codings
+        unknown, text = True, f"coding {text}"
+    if unknown:
         return ImageFormatError(
-            f"{name} is a {file_format} image of a kind that is not known here ({text}); save it "
-            "as an 8-bit JPEG or PNG."
+            f"{name} is a {file_format} image of a kind that is not read here ({text}); save it as "
+            "an 8-bit JPEG or PNG, or copy it again from its source."
         )
     what = "truncated" if "truncated" in text.lower() else "damaged"
     return ImageDamagedError(

@@ -315,6 +315,7 @@ def test_format_of_a_big_endian_tiff_is_told():
         ("a.txt", "JPEG", True), ("noending", "JPEG", False), ("a.webp", "WebP", False),
         ("a.png", "array", False), ("photo.2026.11.23", "JPEG", False),
         ("scan.left", "TIFF", False), ("a.pdf", "JPEG", True),
+        ("a.DNG", "JPEG", True),
     ],
 )  # fmt: skip
 def test_ending_of_the_name_is_compared_with_the_format(name: str, file_format: str, wrong: bool):

@@ -3,36 +3,45 @@
 from __future__ import annotations
 
 import io
+import zlib
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from edge_runtime.errors import ImageDamagedError, ImageFormatError
-from edge_runtime.image import decode
+from edge_runtime.image import decode, decode_image
 from tests.edge_runtime.making import assert_one_sentence
 
 SIDE = 40
 SUBFILE, OLD_SUBFILE, DEPTH, COMPRESSION, PHOTOMETRIC, FORMAT = 254, 255, 258, 259, 262, 339
 DNG_VERSION = 50706
 UNSIGNED, SIGNED, FLOAT = 1, 2, 3
-WHITE_IS_ZERO, BLACK_IS_ZERO, FILTER_ARRAY = 0, 1, 32803
+WHITE_IS_ZERO, BLACK_IS_ZERO, IS_RGB, FILTER_ARRAY = 0, 1, 2, 32803
+CHANNELS, ROWS_PER_STRIP, PLANES, APART = 277, 278, 284, 2
+DEFLATE = 8
 
 
-def written(samples: bytes, tags: dict[int, object]) -> bytes:
-    """A TIFF of SIDE x SIDE pixels in one strip, with these tags in place of the usual ones."""
+def written(samples: bytes, tags: dict[int, object], *further: bytes) -> bytes:
+    """A TIFF of SIDE x SIDE pixels in one strip or, with ``further`` ones, several, all as long.
+
+    ``tags`` are in place of those of uncompressed grey.
+    """
+    strips = 1 + len(further)
     directory = ImageFileDirectory_v2()
     usual = {
         256: SIDE, 257: SIDE, DEPTH: (8,), COMPRESSION: 1, PHOTOMETRIC: BLACK_IS_ZERO,
-        273: 0, 277: 1, 278: SIDE, 279: len(samples),
+        273: tuple(len(samples) * strip for strip in range(strips)), CHANNELS: 1,
+        ROWS_PER_STRIP: SIDE, 279: (len(samples),) * strips,
     }  # fmt: skip
     directory.tagtype.update({tag: 2 for tag, value in tags.items() if isinstance(value, str)})
     for tag, value in sorted({**usual, **tags}.items()):
         directory[tag] = value
     file = io.BytesIO()
     directory.save(file)
-    return file.getvalue() + samples
+    return file.getvalue() + b"".join((samples, *further))
 
 
 def grey(value: float, dtype: str) -> bytes:
@@ -52,6 +61,9 @@ REFUSED = [
     ("unknown pixel mode", "<f8", 1, {DEPTH: (64,), FORMAT: (FLOAT,)}),
     ("floating-point", "<f4", 1, {DEPTH: (32,), FORMAT: (FLOAT,)}),
     ("unknown pixel mode", "u1", 200, {PHOTOMETRIC: FILTER_ARRAY}),
+    ("coding 34712", "u1", 200, {COMPRESSION: 34712}),
+    ("stored apart", "u1", 200, {PHOTOMETRIC: WHITE_IS_ZERO, PLANES: APART}),
+    ("stored apart", "<u2", 60000, {DEPTH: (16,), PLANES: APART}),
 ]  # fmt: skip
 
 
@@ -88,6 +100,39 @@ def test_tiff_of_a_known_kind_is_taken_for_what_it_is(
     assert (pixels == expected).all()
 
 
-def test_broken_tags_are_damage():
+@pytest.mark.parametrize("dtype", ["u1", "<u2"])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_channels_that_are_stored_apart_are_put_together_or_refused(dtype: str, compressed: bool):
+    """Pillow takes half of each 16-bit number for a pixel where they are not compressed."""
+    depth = np.dtype(dtype).itemsize * 8
+    full = 255 if depth == 8 else 65535
+    channels = [grey(full * share // 255, dtype) for share in (200, 100, 50)]
+    if compressed:
+        level = max(map(len, map(zlib.compress, channels)))
+        channels = [zlib.compress(channel).ljust(level, b"\0") for channel in channels]
+    content = written(
+        channels[0], {DEPTH: (depth,) * 3, PHOTOMETRIC: IS_RGB, CHANNELS: 3, PLANES: APART,
+                      COMPRESSION: DEFLATE if compressed else 1}, *channels[1:],
+    )  # fmt: skip
+    if depth == 16 and not compressed:
+        with pytest.raises(ImageFormatError, match="stored apart"):
+            decode(content)
+    else:
+        pixels = np.asarray(decode(content).pixels)
+        assert np.abs(pixels - np.array([200, 100, 50])).max() <= 1
+
+
+def test_opened_tiff_is_under_the_same_rules():
+    for _, dtype, value, tags in REFUSED:
+        try:
+            opened = Image.open(io.BytesIO(written(grey(value, dtype), tags)))
+        except (OSError, KeyError):  # Pillow itself refuses it
+            continue
+        with pytest.raises(ImageFormatError):
+            decode_image(opened)
+
+
+@pytest.mark.parametrize("tag", [SUBFILE, ROWS_PER_STRIP])
+def test_broken_tags_are_damage(tag: int):
     with pytest.raises(ImageDamagedError):
-        decode(written(grey(200, "u1"), {SUBFILE: "no number"}))
+        decode(written(grey(200, "u1"), {tag: "no number"}))
