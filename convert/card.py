@@ -7,6 +7,8 @@ Fairness, Accountability, and Transparency, 2019, 220-229. Their text is `report
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_runtime.manifest import Manifest, Metric
@@ -14,13 +16,15 @@ from edge_runtime.manifest import Manifest, Metric
 if TYPE_CHECKING:
     from convert.outcome import Material
     from convert.report.parts import Parts
-    from train.run import RunFolder
+    from train.run import RunFolder, SplitRow
 
 INTENDED_USE = (
     "Research on decision support for pigmented skin lesions photographed with a dermatoscope. "
     "Not a medical device; not for use on patients."
 )
 TEMPLATE = "model_card.md"
+SOURCE_COLUMN = "data_set"
+"""Of tables that `dermedge audit --fix` wrote."""
 
 
 def model_card(
@@ -45,10 +49,10 @@ def model_card(
     from convert.report import rows, words
     from convert.report.render import FIGURES, environment
     from train.importing.record import read_import
-    from train.report.words import about_calibration
+    from train.report.words import about_calibration, words_for_resampled
     from train.run import lesions_by_split
 
-    record = run.run
+    record, lesions = run.run, lesions_by_split(run.rows())
     made = [rows.variant_row(outcome) for outcome in material.outcomes]
     templates = environment()
     templates.filters |= {"figure": _figure, "cell": _cell}
@@ -67,7 +71,9 @@ def model_card(
         what_passed=words.what_passed(made, manifest.gate),
         about_licence=words.about_licence(manifest.source.licence),
         about_calibration=about_calibration(record.calibration),
-        lesions=lesions_by_split(run.rows()),
+        lesions=lesions,
+        resampled=words_for_resampled(lesions),
+        sources=_sources(run.rows()),
         points=manifest.variants[0].operating_points,
         preferred=manifest.variants[0].name,
         coreml=any(variant.format == "coreml" for variant in manifest.variants),
@@ -75,6 +81,17 @@ def model_card(
     # Text outside of attributes: quotes need no escape, and people read the source of a card.
     text = text.replace("&#39;", "'").replace("&#34;", '"')
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+def _sources(rows: Sequence[SplitRow]) -> dict[str, str]:
+    """The collection that a part of merged data is from, by split; empty where it is of several."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        found[row.split].add(row.attributes.get(SOURCE_COLUMN, ""))
+    merged = len(set().union(*found.values())) > 1
+    return {
+        split: names.pop() if merged and len(names) == 1 else "" for split, names in found.items()
+    }
 
 
 def _cell(value: Any) -> str:

@@ -23,7 +23,10 @@ from train.metrics import Predictions, evaluate, operating_points
 from train.run import RunFolder
 
 JUDGED_ON, REPORTED_ON = "val", "test"
-_OF_TARGETS = ("auc", "average_precision", "sensitivity", "specificity", "brier")
+_OF_TARGETS = (
+    "auc", "average_precision", "sensitivity", "specificity", "sensitivity_of_decision",
+    "specificity_of_decision", "brier",
+)  # fmt: skip
 HEADLINE = frozenset(
     ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "ece", "ece_by_chance")
 ) | {f"{target}_{name}" for target in ("melanoma", "malignant") for name in _OF_TARGETS}

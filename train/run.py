@@ -29,7 +29,7 @@ from edge_runtime.preprocess import InputRule
 from train.calibration import Calibration
 from train.config import TrainConfig
 from train.data.description import Description
-from train.data.split import UNNAMED, groups_of
+from train.data.split import groups_of, names_lesion
 from train.data.table import SPLITS
 from train.data.tensors import digest_files
 
@@ -67,19 +67,28 @@ class LesionCount:
 
     Attributes:
         named: lesions that the data names.
-        unnamed: further groups of like pictures, whose lesions no data set names; photographs of
-            one lesion that do not look alike are in several.
+        unnamed: further photographs whose lesions it does not name, those that the audit found
+            alike counted once; several may show one lesion.
     """
 
     named: int
     unnamed: int
 
+    @property
+    def words(self) -> str:
+        """As in "5 images of 3 lesions"."""
+        unnamed = f"{self.unnamed:,} unlike photographs whose lesions are not known"
+        named = f"{self.named:,} lesions"
+        if not self.unnamed:
+            return named
+        return f"{named} and of {unnamed}" if self.named else unnamed
+
 
 def lesions_by_split(rows: Sequence[SplitRow]) -> dict[str, LesionCount]:
-    """The lesions of each part; empty where the data names none."""
-    names = [bool(row.lesion_id) and not row.lesion_id.startswith(UNNAMED) for row in rows]
-    if not any(names):
+    """The lesions of each part; empty where photographs have neither lesions nor groups."""
+    if not any(row.lesion_id for row in rows):
         return {}
+    names = [names_lesion(row.lesion_id) for row in rows]
     lesions, parts = lesions_of(rows), np.array([row.split for row in rows])
     counts = {}
     for split in SPLITS:
@@ -189,20 +198,15 @@ class RunFolder:
 
     def rows(self) -> tuple[SplitRow, ...]:
         """Every image of the run's data, in the order of its table."""
-        reader = csv.DictReader(io.StringIO(self._read(SPLIT_FILE).decode("utf-8")))
-        columns = tuple(reader.fieldnames or ())
-        if columns[: len(_SPLIT_COLUMNS)] != _SPLIT_COLUMNS:
+        reader = csv.reader(io.StringIO(self._read(SPLIT_FILE).decode("utf-8")))
+        columns, own = tuple(next(reader, ())), len(_SPLIT_COLUMNS)
+        if columns[:own] != _SPLIT_COLUMNS:
             raise RunError(f"{SPLIT_FILE} has unexpected columns; train again.")
-        others = columns[len(_SPLIT_COLUMNS) :]
+        others = columns[own:]  # the data's, which may bear the names of ours: by their place
         return tuple(
             SplitRow(
-                image_id=row["image_id"],
-                file=row["file"],
-                sha256=row["sha256"],
-                label=row["label"],
-                lesion_id=row["lesion_id"],
-                split=row["split"],
-                attributes={name: row[name] for name in others},
+                **dict(zip(_SPLIT_COLUMNS, row[:own], strict=True)),
+                attributes=dict(zip(others, row[own:], strict=True)),
             )
             for row in reader
         )

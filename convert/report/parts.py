@@ -10,6 +10,7 @@ from convert.report.rows import KERAS
 from convert.trial import REPORTED_ON
 from train.data.table import Record
 from train.evaluation.evaluation import subgroups_of
+from train.evaluation.figures import referred
 from train.evaluation.images import Images
 from train.evaluation.subgroups import UNKNOWN, Subgroup
 from train.run import RunFolder, SplitRow
@@ -28,8 +29,8 @@ class Parts:
         notes: what a reader of them has to know.
         known: attributes that are known of at least one image.
         skin_types: images of the run by the skin type that the data gives; empty where it does not.
-        missed, positives: images of the first target that are not referred for it at the operating
-            point, and all of them.
+        missed, overlooked, positives: images of the first target that do not reach its operating
+            point, those of them that no other target's point refers either, and all of them.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Parts:
     known: tuple[str, ...]
     skin_types: tuple[tuple[str, int], ...]
     missed: int
+    overlooked: int
     positives: int
 
     @property
@@ -93,6 +95,7 @@ def parts_of_test(material: Material, run: RunFolder, *, bootstrap: int, seed: i
         known=tuple(dict.fromkeys(group.attribute for group in groups if group.value != UNKNOWN)),
         skin_types=_skin_types(material.images.rows),
         missed=int(missed.sum()),
+        overlooked=int((positive & ~referred(answers, points)).sum()),
         positives=int(positive.sum()),
     )
 

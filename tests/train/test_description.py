@@ -111,6 +111,11 @@ def test_shipped_description_names_licence_and_what_to_cite(file: Path) -> None:
         ('name = "Ours"\nmalignant = "mel"\n', TableError, "malignant is 'mel', expected a list"),
         (OWN + 'melanoma = "mel"\n', TableError, "melanoma is 'mel', which is not among"),
         ("# Läsion\n".encode("latin-1"), TableError, "can't decode byte"),
+        (
+            OWN.replace('["wart"]', '["wart", "vart"]'),
+            ClassError,
+            "calls vart malignant",
+        ),
         (OWN.replace("wart", "bump"), ClassError, "None of the classes nv, wart is malignant"),
     ],
 )

@@ -16,6 +16,7 @@ from edge_runtime.errors import MissingImagesError, RunError, UsageError
 from edge_runtime.manifest import Label, Metric, OperatingPoint
 from tests.page import Page, check_self_contained
 from train.commands import report as command
+from train.data.split import group_name
 from train.metrics import Predictions
 from train.report import plots, words, write_report
 from train.report.evidence import Answered, read_answers, read_history
@@ -158,9 +159,12 @@ def test_without_pictures_no_photograph_is_embedded_and_ids_remain(run_folder, t
 
 
 def test_groups_of_like_pictures_are_not_called_lesions(full, run_folder, tmp_path, monkeypatch):
-    assert "groups of like pictures" not in full
+    assert "unlike photographs" not in full
+    ids = sorted({row.lesion_id for row in run_folder.rows()})
     rows = [
-        replace(row, lesion_id=f"group-{row.lesion_id}") if row.split == "train" else row
+        replace(row, lesion_id=group_name(ids.index(row.lesion_id)))
+        if row.split == "train"
+        else row
         for row in run_folder.rows()
     ]
     monkeypatch.setattr(RunFolder, "rows", lambda _: rows)
@@ -171,7 +175,7 @@ def test_groups_of_like_pictures_are_not_called_lesions(full, run_folder, tmp_pa
         for split in ("train", "val", "test")
     }
     assert f"lesions 0 {lesions['val']} {lesions['test']}" in shown
-    assert f"groups of like pictures whose lesions are not known {lesions['train']} 0 0" in shown
+    assert f"unlike photographs whose lesions are not known {lesions['train']} 0 0" in shown
     assert "No lesion is known to be on two sides of the split" in shown
 
 

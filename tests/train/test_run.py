@@ -21,7 +21,16 @@ from edge_runtime.errors import RunError
 from edge_runtime.preprocess import load_input
 from train.data.table import read_data
 from train.report.evidence import read_answers
-from train.run import LesionCount, RunFolder, SplitRow, format_run, lesions_by_split, lesions_of
+from train.report.words import words_for_resampled
+from train.run import (
+    LesionCount,
+    RunFolder,
+    SplitRow,
+    format_run,
+    lesions_by_split,
+    lesions_of,
+    split_csv,
+)
 
 FILES = [
     "config.toml",
@@ -87,6 +96,22 @@ def test_split_file_names_every_image_with_its_digest_and_tears_no_lesion(
     assert run_folder.run.counts == counts
 
 
+def test_columns_of_the_data_that_bear_our_names_change_nothing(run_folder: RunFolder) -> None:
+    """A table may have a column "label" (of a second reader) or "sha256" of its own."""
+    rows = [
+        replace(row, attributes={"label": "0", "sha256": "", "split": "train", "age": str(number)})
+        for number, row in enumerate(run_folder.rows())
+    ]
+    content = split_csv(rows).encode()
+    changed = replace(run_folder.run, files={**run_folder.run.files, "split.csv": sha256(content)})
+
+    class Written(RunFolder):
+        def _read(self, name: str) -> bytes:
+            return content
+
+    assert list(Written(run_folder.folder, changed).rows()) == rows
+
+
 def test_answers_are_resampled_by_lesion_and_copies_of_a_file_are_one(
     run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,7 +138,15 @@ def test_lesions_are_counted_apart_from_groups_whose_lesion_nobody_names() -> No
     assert lesions_by_split(rows) == {
         "train": LesionCount(2, 3), "val": LesionCount(1, 0), "test": LesionCount(0, 0),
     }  # fmt: skip
-    assert lesions_by_split([replace(row, lesion_id="group-1") for row in rows]) == {}
+    assert lesions_by_split(rows)["train"].words == (
+        "2 lesions and of 3 unlike photographs whose lesions are not known"
+    )
+    grouped = lesions_by_split([replace(row, lesion_id="group-000001") for row in rows])
+    assert grouped["train"] == LesionCount(0, 1)
+    assert words_for_resampled(grouped) == "groups of like photographs"
+    own = lesions_by_split([replace(row, lesion_id="group-A") for row in rows])
+    assert own["train"] == LesionCount(1, 0)
+    assert lesions_by_split([replace(row, lesion_id="") for row in rows]) == {}
 
 
 def test_history_has_a_row_an_epoch_and_no_nan(run_folder: RunFolder) -> None:

@@ -115,6 +115,13 @@ def test_byte_order_mark_spaces_and_windows_line_ends_do_no_harm(tmp_path: Path)
     assert [record.file.name for record in data.records] == ["a.jpg", "b.jpg"]
 
 
+@pytest.mark.parametrize("word", ["nan", "NaN", "N/A", "None", "unknown", "-", ""])
+def test_lesions_of_which_nothing_is_known_are_not_one_lesion(word: str, tmp_path: Path) -> None:
+    text = f"image_id,dx,lesion_id\na,mel,{word}\nb,nv,{word}\nc,nv,L1\n"
+    found = read_data(table(tmp_path, text, "a", "b", "c"))
+    assert [record.lesion_id for record in found.records] == [None, None, "L1"]
+
+
 def test_csv_is_read_by_itself(tmp_path: Path) -> None:
     table(tmp_path, "image_id,dx\na,mel\nb,nv\n", "a", "b", name="some.csv")
     data = read_data(tmp_path / "some.csv")

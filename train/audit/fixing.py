@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge_runtime._files import write_text
+from edge_runtime._strict import to_json
 from edge_runtime.errors import ClassError, UsageError
 from train.audit.auditing import Audit, Progress, audit
 from train.audit.findings import Item
 from train.audit.sources import Source
 from train.data.description import DESCRIPTION_FILE, Description
-from train.data.split import UNNAMED, split
+from train.data.split import group_name, split
 from train.data.table import SPLITS, Dataset, Record, read_data
 
 _ROUNDS = 4
@@ -88,7 +89,7 @@ def fix(
         columns = list(dict.fromkeys([*_COLUMNS, *(key for row in fixed.rows for key in row)]))
         _write_csv(path, columns, fixed.rows)
         _write_csv(aside_path, _ASIDE, aside)
-        described = _ensure_readable(path, found) or described
+        described = _ensure_described(path, found) or described
         found = audit([path], progress=progress)
         if found.clean:
             break
@@ -235,7 +236,7 @@ def _unique_lesion(found: Audit, index: int, lesion: str | None) -> str:
     """A name for a group: its first lesion where one is known, else its number."""
     number = int(found.findings.group_of[index])
     if lesion is None:
-        return f"{UNNAMED}{number:06d}"
+        return group_name(number)
     return lesion if len(found.sources) == 1 else f"{lesion}/{number:06d}"
 
 
@@ -293,21 +294,55 @@ def _relative(file: Path, folder: Path) -> str:
     return Path(os.path.relpath(file.resolve(), folder)).as_posix()
 
 
-def _ensure_readable(path: Path, found: Audit) -> str:
-    """Write a description beside the table where the table alone does not say what is malignant."""
+def _ensure_described(path: Path, found: Audit) -> str:
+    """Write a description beside the table where it would be read as other data than it is from.
+
+    One that lies there is left as it is.
+
+    Raises:
+        ClassError: that does not say what is malignant, or no data set has a description.
+    """
+    file = path.resolve().parent / DESCRIPTION_FILE
+    known = [source.description for source in found.sources if source.description is not None]
     try:
-        read_data(path)
+        read = read_data(path)
     except ClassError:
-        file = path.resolve().parent / DESCRIPTION_FILE
-        known = [s.description for s in found.sources if s.description is not None]
-        if file.exists() or not known:
+        if not known or file.exists():
             raise
-        malignant = sorted({code for one in known for code in one.malignant})
-        melanoma = sorted({one.melanoma for one in known if one.melanoma})
-        lines = [f"name = {json.dumps(path.stem)}", f"malignant = {json.dumps(malignant)}"]
-        if len(melanoma) == 1:
-            lines.append(f"melanoma = {json.dumps(melanoma[0])}")
-        write_text(file, "\n".join(lines) + "\n")
-        read_data(path)
-        return f" {file.name} beside it says which classes are malignant."
-    return ""
+        codes, own = {item.record.label for item in found.items}, None
+    else:
+        codes, own = set(read.codes), read.description
+    wanted = _joined(path.stem, known, codes)
+    if own is not None and (not known or file.exists() or _alike(own, wanted, codes)):
+        return ""
+    lines = [
+        f"{name} = {json.dumps(value, ensure_ascii=False)}"
+        for name, value in to_json(wanted).items()
+        if value
+    ]
+    write_text(file, "\n".join(lines) + "\n")
+    read_data(path)
+    return f" {file.name} beside it says which classes are malignant, and the licence."
+
+
+def _joined(name: str, known: Sequence[Description], codes: Collection[str]) -> Description:
+    """What several data sets say of themselves, as far as it is about the classes ``codes``."""
+    names = {one.name for one in known}
+    melanoma = {one.melanoma for one in known} & set(codes)
+    return Description(
+        name=names.pop() if len(names) == 1 else name,
+        malignant=tuple(sorted({code for one in known for code in one.malignant} & set(codes))),
+        melanoma=melanoma.pop() if len(melanoma) == 1 else "",
+        description=" ".join(dict.fromkeys(one.description for one in known if one.description)),
+        licence=" AND ".join(dict.fromkeys(one.licence for one in known)),
+        citation=" ".join(dict.fromkeys(one.citation for one in known if one.citation)),
+    )
+
+
+def _alike(own: Description, wanted: Description, codes: Collection[str]) -> bool:
+    return (
+        set(own.malignant) & set(codes) == set(wanted.malignant)
+        and (own.melanoma if own.melanoma in codes else "") == wanted.melanoma
+        and (own.licence, own.citation, own.generated)
+        == (wanted.licence, wanted.citation, wanted.generated)
+    )

@@ -137,14 +137,17 @@ def best_turn(
         copy, other: spectra of n pairs of discs, each (n, rings, frequencies, channels).
 
     Returns:
-        correlation (mean of the channels), angle in radians, and whether reflected; each (n,).
+        correlation (mean of the channels that vary in both; a grey picture has one), angle in
+        radians, and whether reflected; each (n,).
     """
+    varying = (copy.any((1, 2)) & other.any((1, 2))).sum(-1)
     straight = np.einsum("nrfc,nrfc->nf", other, copy.conj())
     mirrored = np.einsum("nrfc,nrfc->nf", other, copy)
     both = np.stack([straight, mirrored], 1)
     full = np.zeros((len(both), 2, settings.ANGLES // 2 + 1), np.complex64)
     full[..., : settings.FREQUENCIES] = both
-    curve = np.fft.irfft(full, settings.ANGLES, axis=-1) * settings.ANGLES / CHANNELS
+    curve = np.fft.irfft(full, settings.ANGLES, axis=-1) * settings.ANGLES
+    curve /= np.maximum(varying, 1)[:, None, None]
     best = curve.reshape(len(curve), -1).argmax(1)
     reflected, step = np.divmod(best, settings.ANGLES)
     value = curve.reshape(len(curve), -1)[np.arange(len(curve)), best]

@@ -130,11 +130,17 @@ def _place(path: Path) -> Path:
 
 def _names(roots: Sequence[Path]) -> list[str]:
     """Folder names, made unique by their parents' where they have to be."""
-    names = [root.resolve().name for root in roots]
-    return [
-        name if names.count(name) == 1 else f"{root.resolve().parent.name}/{name}"
-        for name, root in zip(names, roots, strict=True)
-    ]
+    parts = [root.resolve().parts for root in roots]
+    lengths = [1] * len(parts)
+    while True:
+        names = ["/".join(part[-length:]) for part, length in zip(parts, lengths, strict=True)]
+        longer = [
+            min(length + (names.count(name) > 1), len(part))
+            for name, length, part in zip(names, lengths, parts, strict=True)
+        ]
+        if longer == lengths:
+            return names
+        lengths = longer
 
 
 def _read(path: Path) -> Source:

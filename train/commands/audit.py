@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
 from train.data.shelf import DATA_VARIABLE, find
+from train.data.table import METADATA_FILE
 
 if TYPE_CHECKING:
     from train.audit.sources import Use
@@ -105,12 +106,21 @@ def _check_outputs(arguments: argparse.Namespace) -> None:
         raise UsageError("--keep-split is about the table; add --fix FILE.csv.")
     if arguments.fix and arguments.fix.suffix.lower() != ".csv":
         raise UsageError(f"--fix is {arguments.fix}, expected a name that ends in .csv.")
+    tables = {file.resolve() for place in arguments.data for file in _tables(find(place))}
     for flag, path in (("--html", arguments.html), ("--fix", arguments.fix)):
+        if path and path.resolve() in tables:
+            raise UsageError(
+                f"{flag} is {path}, which is the table to be audited; name another file."
+            )
         if path and (path.is_dir() or not path.resolve().parent.is_dir()):
             raise UsageError(
                 f"{flag} is {path}, which is a folder or lies in none; name a file in a folder "
                 "that exists."
             )
+
+
+def _tables(place: Path) -> tuple[Path, Path]:
+    return place, place / METADATA_FILE
 
 
 @contextmanager

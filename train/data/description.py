@@ -62,8 +62,8 @@ class Description:
         """The classes ``codes`` in alphabetical order, named and marked.
 
         Raises:
-            ClassError: a class that the description calls malignant is missing from the data
-                entirely, or no class is malignant.
+            ClassError: the description calls a class malignant that neither the data nor
+                ``classes.toml`` nor its own names have, or no class is malignant.
         """
         known = _known_classes()
         if not set(codes) & set(self.malignant):
@@ -71,6 +71,13 @@ class Description:
                 f"None of the classes {', '.join(sorted(codes))} is malignant according to the "
                 f"description of {self.name} ({', '.join(self.malignant) or 'none'}); "
                 f"correct its {DESCRIPTION_FILE}."
+            )
+        missing = set(self.malignant) - set(codes) - set(known) - set(self.names or {})
+        if missing:
+            raise ClassError(
+                f"The description of {self.name} calls {min(missing)} malignant, and no image is "
+                f"of that class ({', '.join(sorted(codes))}); correct its {DESCRIPTION_FILE}, or "
+                "name the class there under [names]."
             )
         names = self.names or {}
         return tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -13,8 +14,8 @@ import numpy as np
 from edge_runtime.errors import ClassError, LeakError
 from train.data.table import Dataset, Record
 
-UNNAMED = "group-"
-"""How the audit's names begin for like pictures of which no data set names the lesion."""
+_GROUP = "group-{:06d}"
+_GROUP_NAME = re.compile(r"group-\d{6,}")
 
 
 class Photograph(Protocol):
@@ -24,6 +25,16 @@ class Photograph(Protocol):
     def lesion_id(self) -> str | None:
         """Images of one lesion share it."""
         ...
+
+
+def group_name(number: int) -> str:
+    """What the audit calls a picture, or like ones, of which no data set names the lesion."""
+    return _GROUP.format(number)
+
+
+def names_lesion(name: str | None) -> bool:
+    """Whether a lesion's id is of the data, and not missing or a `group_name`."""
+    return bool(name) and not _GROUP_NAME.fullmatch(name or "")
 
 
 def groups_of(records: Sequence[Photograph], digests: Sequence[str]) -> list[str]:

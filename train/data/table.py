@@ -34,6 +34,7 @@ _SPLIT_WORDS = {
     "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_NOTHING_KNOWN = {"", "-", "?", "n/a", "na", "nan", "none", "null", "unknown"}
 _COLUMNS = ("image_id", "dx", "lesion_id", "split", "file")
 
 
@@ -208,10 +209,15 @@ def _record(
     file = path.parent / named if named else files.get(image_id, path.parent / image_id)
     return Record(
         image_id, file, label,
-        lesion_id=cells.get("lesion_id") or None,
+        lesion_id=_known(cells.get("lesion_id", "")),
         split=_split(cells.get("split", ""), f"row {number} of {path.name}"),
         extra={key: value for key, value in cells.items() if key not in _COLUMNS},
     )  # fmt: skip
+
+
+def _known(word: str) -> str | None:
+    """``word``, or None where it says that nothing is known: such images are not one lesion."""
+    return None if word.casefold() in _NOTHING_KNOWN else word
 
 
 def _split(word: str, where: str) -> str | None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_runtime.manifest import Metric, OperatingPoint
 from train.evaluation.bootstrap import interval, lesion_weights
-from train.evaluation.figures import figures
+from train.evaluation.figures import ECE, figures
 from train.evaluation.weighted import weighted_figures
 from train.metrics import Predictions
 
@@ -18,6 +18,9 @@ def compare(
     points_b: Mapping[str, OperatingPoint], *, bootstrap: int, seed: int,
 ) -> dict[str, Metric]:  # fmt: skip
     """The difference ``a`` minus ``b`` of every figure that both models have.
+
+    Figures of classes are compared where both tell the same classes apart, the calibration error
+    where both have the same first target.
 
     The bootstrap is paired: both models are measured on the same resamples of lesions, so what
     makes an image hard for both cancels. A difference is told from chance where its interval
@@ -35,7 +38,15 @@ def compare(
     if not np.array_equal(a.groups, b.groups):
         raise ValueError("the answers of the two models are not of the same images")
     values_a, values_b = figures(a, points_a), figures(b, points_b)
-    shared = [name for name in values_a if name in values_b]
+    same_classes = a.classes_known == b.classes_known and _codes(a) == _codes(b)
+    targets = {*a.targets} & {*b.targets}
+    shared = [
+        name
+        for name in values_a
+        if name in values_b
+        and (same_classes or name.partition("_")[0] in targets or name == ECE)
+        and (name != ECE or a.main_target == b.main_target)
+    ]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in shared}
     for weights in lesion_weights(a.groups, bootstrap, seed):
         drawn_a = weighted_figures(a, points_a, weights)
@@ -43,3 +54,7 @@ def compare(
         for name in shared:
             drawn[name].append(drawn_a[name] - drawn_b[name])
     return {name: interval(name, values_a[name] - values_b[name], drawn[name]) for name in shared}
+
+
+def _codes(predictions: Predictions) -> list[str]:
+    return [label.code for label in predictions.labels]

@@ -125,21 +125,30 @@ def compare_subjects(a: Subject, b: Subject, images: Images, options: Options) -
 def _unseen(
     subjects: Sequence[Subject], images: Images, options: Options
 ) -> tuple[Images, list[str]]:
-    """The images that no subject was trained on, and a note on those that were left out."""
+    """Images of lesions that no subject was trained on, and a note on those that were left out.
+
+    Lesions are known where one of their files was trained on.
+    """
     if not options.skip_trained:
         for subject in subjects:
             refuse_trained(images.records, images.digests, subject.trained_on, subject.title)
         return images, []
-    seen = [
+    known = [
         any(subject.trained_on.contains(digest) for subject in subjects)
         for digest in images.digests
     ]
+    lesions = set(images.groups[known].tolist())  # other photographs of what was trained on, too
+    seen = [group in lesions for group in images.groups.tolist()]
     if all(seen):
         raise LeakError(
             f"All {len(seen)} images are among those that the model was trained on, so none are "
             "left to evaluate; name other --data or another --split."
         )
-    note = f"{sum(seen)} of {len(seen)} images were left out, as the model was trained on them"
+    note = (
+        f"{sum(seen)} of {len(seen)} images were left out, as the model was trained on them"
+        + (f" or on others of the same lesions ({sum(seen) - sum(known)})"
+           if sum(seen) > sum(known) else "")
+    )  # fmt: skip
     return images.without(seen), [note] if any(seen) else []
 
 
@@ -238,7 +247,7 @@ def _skin_tones(images: Images) -> list[SkinTone | None]:
 def _resampling_notes(images: Images) -> list[str]:
     known, total = images.lesions_known, len(images.records)
     if not known:
-        return ["the data names no lesions, so intervals resample images (copies of one file "
+        return ["the data names no lesions, so intervals resample images (copies "
                 "together) and may be too narrow"]  # fmt: skip
     if known < total:
         return [f"the lesion is known for {known} of {total} images; each of the others counts as "

@@ -7,6 +7,7 @@ brier                                   squared distance from the truth: 0 to 2,
 precision_<code>, recall_<code>, f1_<code>, auc_<code>     one class
 <target>_auc, <target>_average_precision, <target>_brier   "melanoma", and the malignant sum
 <target>_sensitivity, <target>_specificity                 at the frozen operating point
+<target>_sensitivity_of_decision (specificity too)         any target's point refers, as on devices
 <target>_specificity_at_sensitivity_80 (90, 95)            at the best threshold of these images
 ece                                     expected calibration error of the first target
 
@@ -53,12 +54,32 @@ def figures(
     for target in predictions.targets:
         if predictions.decidable(target):
             found |= _of_target(predictions, target, points[target].threshold)
+            if decides(predictions, points):
+                found |= _of_decision(predictions, target, referred(predictions, points))
     if (main := predictions.main_target) is not None:
         scores, positive = predictions.scores(main), predictions.positive(main)
         found[ECE] = float(calibration_error(scores, positive)[0])
     if predictions.classes_known and each_class:
         found |= _of_each_class(predictions)
     return found
+
+
+def decides(predictions: Predictions, points: Mapping[str, OperatingPoint]) -> bool:
+    """Whether the answers tell of every target of several that a device decides by."""
+    return len(points) > 1 and set(points) <= set(predictions.targets)
+
+
+def referred(
+    predictions: Predictions, points: Mapping[str, OperatingPoint]
+) -> NDArray[np.bool_]:  # fmt: skip
+    """Which images a device refers, shape (n,): a target's probability reaches its point.
+
+    This is `edge_runtime.decision` without the checks of the photograph.
+    """
+    called = [
+        predictions.scores(target) >= points[target].threshold for target in predictions.targets
+    ]
+    return np.asarray(np.any(called, axis=0))
 
 
 def specificity_name(target: str, sensitivity: float) -> str:
@@ -146,3 +167,15 @@ def _of_target(predictions: Predictions, target: str, threshold: float) -> dict[
         found[specificity_name(target, asked)] = float(1 - reached[0])
     found[f"{target}_brier"] = float(brier_score_loss(positive, scores))
     return found
+
+
+def _of_decision(
+    predictions: Predictions, target: str, called: NDArray[np.bool_]
+) -> dict[str, float]:  # fmt: skip
+    from sklearn.metrics import recall_score
+
+    positive = predictions.positive(target)
+    return {
+        f"{target}_sensitivity_of_decision": float(recall_score(positive, called)),
+        f"{target}_specificity_of_decision": float(recall_score(positive, called, pos_label=False)),
+    }

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edge_runtime.backends import usable_cores
 from edge_runtime.errors import UnreadableImagesError
 from edge_runtime.manifest import Label
-from train.data.split import groups_of
+from train.data.split import groups_of, names_lesion
 from train.data.table import Dataset, Record
 from train.data.tensors import digest_files
 from train.run import RunFolder
@@ -57,7 +57,7 @@ class Images:
     @property
     def lesions_known(self) -> int:
         """How many images name their lesion."""
-        return sum(record.lesion_id is not None for record in self.records)
+        return sum(names_lesion(record.lesion_id) for record in self.records)
 
     def without(self, left_out: Sequence[bool]) -> Images:
         """The same, less the images that are marked; ``left_out`` has n entries."""

@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.manifest import OperatingPoint
-from train.evaluation.figures import ECE, NO_CALL, ROUNDING, SENSITIVITIES, proper, specificity_name
+from train.evaluation.figures import (
+    ECE,
+    NO_CALL,
+    ROUNDING,
+    SENSITIVITIES,
+    decides,
+    proper,
+    referred,
+    specificity_name,
+)
 from train.evaluation.reliability import calibration_error
 from train.metrics import Predictions
 
@@ -43,7 +52,7 @@ def weighted_figures(
             found |= _of_classes(predictions, weights, each_class=each_class)
         for target in predictions.targets:
             if predictions.decidable(target):
-                found |= _of_target(predictions, target, points[target].threshold, weights)
+                found |= _of_target(predictions, target, points, weights)
     if (main := predictions.main_target) is not None:
         scores, positive = predictions.scores(main), predictions.positive(main)
         found[ECE] = calibration_error(scores, positive, weights)
@@ -106,10 +115,10 @@ def _of_classes(
 
 
 def _of_target(
-    predictions: Predictions, target: str, threshold: float, weights: Floats
-) -> dict[str, Floats]:
+    predictions: Predictions, target: str, points: Mapping[str, OperatingPoint], weights: Floats
+) -> dict[str, Floats]:  # fmt: skip
     scores, positive = predictions.scores(target), predictions.positive(target)
-    called = scores >= threshold
+    called = scores >= points[target].threshold
     curve = _Curve(scores, positive, weights)
     found = {
         f"{target}_auc": curve.auc,
@@ -117,6 +126,14 @@ def _of_target(
         f"{target}_sensitivity": weights @ (called & positive) / curve.positives,
         f"{target}_specificity": weights @ (~called & ~positive) / curve.negatives,
     }
+    if decides(predictions, points):
+        decided = referred(predictions, points)
+        found[f"{target}_sensitivity_of_decision"] = (
+            weights @ (decided & positive) / curve.positives
+        )
+        found[f"{target}_specificity_of_decision"] = (
+            weights @ (~decided & ~positive) / curve.negatives
+        )
     for asked in SENSITIVITIES:
         found[specificity_name(target, asked)] = curve.specificity_at(asked)
     found[f"{target}_brier"] = weights @ (scores - positive) ** 2 / weights.sum(axis=1)

@@ -31,8 +31,10 @@ class Row:
 
 
 _AT_THRESHOLD = (
-    Row("melanoma_sensitivity", "melanoma sensitivity at the operating point"),
+    Row("melanoma_sensitivity", "melanoma sensitivity at its operating point"),
     Row("melanoma_specificity", "melanoma specificity there"),
+    Row("melanoma_sensitivity_of_decision", "melanomas that are referred, by either threshold"),
+    Row("melanoma_specificity_of_decision", "others that are not"),
 )
 PUBLISHED: Mapping[str, tuple[Row, ...]] = {
     HAM: (

@@ -126,6 +126,7 @@ def _context(
     subgroups: Sequence[Subgroup], corrupted: Sequence[Corrupted],
 ) -> dict[str, Any]:  # fmt: skip
     run, history, imported = folder.run, read_history(folder), read_import(folder)
+    lesions = lesions_by_split(folder.rows())
     answers = {split: read_answers(folder, split) for split in JUDGED}
     test = answers["test"]
     target = test.predictions.main_target or test.predictions.targets[0]
@@ -162,7 +163,8 @@ def _context(
         "false_alarms": _cards(chosen.false_alarms, images),
         "explained": _explained(explained(chosen), images, heat, run.labels),
         "splits": SPLITS,
-        "lesions": lesions_by_split(folder.rows()),
+        "lesions": lesions,
+        "resampled": words.words_for_resampled(lesions),
         "config": [
             (field.name, getattr(run.config, field.name))
             for field in dataclasses.fields(run.config)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from train.calibration import Calibration
 from train.config import Monitor
+from train.run import LesionCount
 
 TARGETS = ("melanoma", "malignant")
 OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "precision", "recall", "auc_macro")
@@ -26,6 +27,8 @@ _TITLES = {
     "average_precision": "Average precision",
     "sensitivity": "Sensitivity at the operating point",
     "specificity": "Specificity at the operating point",
+    "sensitivity_of_decision": "Sensitivity of the decision (any target's operating point)",
+    "specificity_of_decision": "Specificity of the decision",
 }
 SHORT = {
     "precision": "Precision", "recall": "Recall", "f1": "F1", "auc": "ROC AUC",
@@ -46,6 +49,21 @@ _BEST: Mapping[Monitor, str] = {
     "val_loss": "lowest validation loss",
     "val_auc": "highest validation AUC",
 }
+
+
+def words_for_resampled(lesions: Mapping[str, LesionCount]) -> str:
+    """What intervals resample.
+
+    Args:
+        lesions: of `train.run.lesions_by_split`.
+    """
+    if not lesions:
+        return "images"
+    if not any(count.named for count in lesions.values()):
+        return "groups of like photographs"
+    if not any(count.unnamed for count in lesions.values()):
+        return "lesions"
+    return "lesions, and photographs or groups of like ones where the lesion is not known"
 
 
 def place_of(metric: str) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from tests.convert.report.material import (
 )
 from tests.page import Page
 from train.config import IMPORTED
+from train.data.split import group_name
 from train.evaluation.subgroups import Subgroup
 from train.importing.record import Imported, format_import
 from train.run import RunFolder
@@ -77,6 +78,29 @@ def test_the_card_counts_the_melanomas_that_are_missed(card: str, material: Mate
     positive = test.positive("melanoma")
     missed = int((positive & (test.scores("melanoma") < point.threshold)).sum())
     assert f"tflite_int8 at its operating point misses {missed} of {int(positive.sum())}" in card
+    malignant = repaired.entry.operating_points["malignant"]
+    overlooked = positive & (test.scores("melanoma") < point.threshold) & (
+        test.scores("malignant") < malignant.threshold
+    )  # fmt: skip
+    assert f"either of its thresholds is reached, misses {int(overlooked.sum())}," in card
+
+
+def test_the_card_names_the_collection_that_a_part_is_from(
+    run_folder: RunFolder, material: Material, by_hand: Bundle, card: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    assert "all from" not in card
+    rows = [
+        replace(row, attributes={
+            "data_set": "other" if row.split == "train" and number % 2 else "ham"
+        })
+        for number, row in enumerate(run_folder.rows())
+    ]  # fmt: skip
+    monkeypatch.setattr(RunFolder, "rows", lambda _: rows)
+    parts = Parts("tflite_int8", (), (), (), (), 3, 1, 30)
+    text = card_of(run_folder, material, by_hand.manifest, parts)
+    assert text.count("lesions, all from ham, which") == 2
+    assert text.count("all from") == 2
 
 
 def test_parts_are_those_of_the_variant_that_devices_prefer(
@@ -105,16 +129,18 @@ def test_the_card_does_not_call_groups_of_like_pictures_lesions(
     training = sorted({row.lesion_id for row in rows if row.split == "train"})
     half = set(training[: len(training) // 2])
     made = [
-        replace(row, lesion_id=f"group-{row.lesion_id}") if row.lesion_id in half else row
+        replace(row, lesion_id=group_name(training.index(row.lesion_id)))
+        if row.lesion_id in half
+        else row
         for row in rows
     ]
     monkeypatch.setattr(RunFolder, "rows", lambda _: made)
-    parts = Parts("tflite_int8", (), (), (), (), 3, 30)
+    parts = Parts("tflite_int8", (), (), (), (), 3, 1, 30)
     text = card_of(run_folder, material, by_hand.manifest, parts)
     images = sum(row.split == "train" for row in rows)
     assert (
-        f"{images} images of {len(training) - len(half)} lesions and of {len(half)} groups of like "
-        "pictures whose lesions are not known."
+        f"{images} images of {len(training) - len(half)} lesions and of {len(half)} unlike "
+        "photographs whose lesions are not known."
     ) in text
     assert "No lesion is known to be on two sides" in text
 
@@ -126,7 +152,7 @@ def test_the_card_says_what_the_data_does_not_know_of_skin(
                      licence="CC-BY-NC-4.0")  # fmt: skip
     manifest = replace(by_hand.manifest, source=source)
     group = Subgroup("sex", "female", 80, 30, {"melanoma_auc": Metric(0.8, 0.7, 0.9)})
-    parts = Parts("tflite_int8", (group,), ("a note",), ("sex",), (), 3, 30)
+    parts = Parts("tflite_int8", (group,), ("a note",), ("sex",), (), 3, 1, 30)
     card = card_of(run_folder, material, manifest, parts)
     assert "The data does not give anybody's skin type or origin" in card
     assert "The data does not give age, site." in card
@@ -163,7 +189,7 @@ def test_what_an_imported_model_was_trained_on_is_not_claimed(
     run = RunFolder(tmp_path, replace(run_folder.run, config=config, best_epoch=0))
     for name in run_folder.run.files:
         shutil.copy(run_folder.folder / name, tmp_path / name)
-    parts = Parts("tflite_int8", (), (), (), (), 3, 30)
+    parts = Parts("tflite_int8", (), (), (), (), 3, 1, 30)
     card = card_of(run, material, by_hand.manifest, parts)
     assert "What the model has seen in training is not known to this program: nothing is" in card
     assert "Imported against what the check found: another rule fits better." in card

@@ -69,6 +69,19 @@ def test_any_angle_is_found(tmp_path, draw, degrees):
     assert pairs_of([tmp_path / f"{i}.png" for i in range(3)]) == {(0, 1)}
 
 
+@pytest.mark.parametrize("change", ["saved again", "turned", "smaller"])
+def test_copies_of_grey_pictures_are_found(tmp_path, draw, change):
+    for number in range(4):
+        grey = draw(number).convert("L")
+        grey.save(tmp_path / f"{number}.png")
+        if number == 0:
+            copy = grey.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if change == "turned" else grey
+            copy = copy.resize((100, 75)) if change == "smaller" else copy
+            copy.save(tmp_path / "4.jpg", quality=80)
+    files = [*(tmp_path / f"{number}.png" for number in range(4)), tmp_path / "4.jpg"]
+    assert pairs_of(files) == {(0, 4)}
+
+
 def test_two_empty_pictures_are_not_compared(tmp_path, run_audit, draw):
     for label, seed in (("mel", 1), ("nv", 2)):
         folder = tmp_path / label

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime.errors import UnreadableImagesError
+from train.audit.sources import read_sources
 
 
 def test_odd_files_are_findings_and_stop_nothing(folders, run_audit, draw):
@@ -66,3 +67,13 @@ def test_name_that_is_not_text_is_shown_and_stops_nothing(folders, run_audit):
     status, found = run_audit(folders)
     assert status == 0
     assert found["unreadable"][0]["file"] == "Train/mel/caf?.jpg"
+
+
+def test_data_sets_whose_parents_have_one_name_too_are_told_apart(tmp_path, draw):
+    roots = [tmp_path / site / "ham" / "data" for site in ("north", "south")]
+    for number, root in enumerate(roots):
+        for label in ("mel", "nv"):
+            (root / label).mkdir(parents=True)
+            draw(number).save(root / label / "a.png")
+    names = [source.name for source in read_sources(roots, {}, {})]
+    assert names == ["north/ham/data", "south/ham/data"]

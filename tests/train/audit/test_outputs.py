@@ -49,6 +49,31 @@ def test_fixed_table_is_clean_and_nothing_is_lost_from_sight(faulty, tmp_path, r
     assert again["unreadable"] == []
 
 
+def test_description_and_licence_come_along(faulty, tmp_path, run_audit):
+    (faulty / "dataset.toml").write_text(
+        'name = "generated"\nmalignant = ["mel", "nv"]\nmelanoma = "mel"\n'
+        'licence = "CC-BY-NC-4.0"\ncitation = "Läsion \\"1\\""\n'
+    )
+    (tmp_path / "elsewhere").mkdir()
+    out = tmp_path / "elsewhere" / "fixed.csv"
+    run_audit(faulty, "--fix", out)
+    before, after = read_data(faulty), read_data(out)
+    assert after.labels == before.labels
+    assert (after.melanoma, after.description.generated) == ("mel", True)
+    assert after.description.licence == "CC-BY-NC-4.0"
+    assert after.description.citation == 'Läsion "1"'
+
+
+def test_table_that_is_audited_is_not_written_over(faulty, tmp_path, run_audit):
+    out = tmp_path / "fixed.csv"
+    run_audit(faulty, "--fix", out)
+    before = out.read_bytes()
+    for flag in ("--fix", "--html"):
+        with pytest.raises(UsageError, match=r"fixed\.csv, which is the table to be audited"):
+            run_audit(out, flag, out)
+    assert out.read_bytes() == before
+
+
 def test_split_without_a_leak_is_kept(folders, tmp_path, run_audit):
     out = tmp_path / "fixed.csv"
     run_audit(folders, "--fix", out)

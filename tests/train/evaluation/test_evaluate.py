@@ -98,6 +98,27 @@ def test_training_images_are_left_out_on_request(run_folder: RunFolder, tmp_path
     assert found.notes[0].startswith(note)
 
 
+def test_other_photographs_of_trained_lesions_are_left_out_too(
+    run_folder: RunFolder, tmp_path: Path
+):
+    """A smaller copy under the same lesion has another digest, and the answer has been learnt."""
+    images = images_of_data(
+        read_data(class_folders(tmp_path, run_folder, ["train", "test"])), "test"
+    )
+    subject = open_subject(run_folder.folder)
+    trained = [subject.trained_on.contains(digest) for digest in images.digests]
+    first = trained.index(True)
+    tested = trained.index(False)
+    records = list(images.records)
+    for index in (first, tested):
+        records[index] = replace(records[index], lesion_id="L1")
+    found = evaluate_subject(
+        subject, replace(images, records=tuple(records)), replace(QUICK, skip_trained=True)
+    )
+    assert found.n == trained.count(False) - 1
+    assert "or on others of the same lesions (1)" in found.notes[0]
+
+
 def test_nothing_but_training_images_is_refused_even_then(run_folder: RunFolder):
     images = images_of_run(run_folder, "train")
     with pytest.raises(LeakError, match="none are left"):
@@ -111,6 +132,9 @@ def test_bundle_with_a_list_refuses_its_training_images(
     subject = open_subject(listing(own_bundle, run_folder))
     with pytest.raises(LeakError, match="was trained on"):
         evaluate_subject(subject, images_of_data(data, "test"), QUICK)
+    own = images_of_run(run_folder, "test")
+    notes = evaluate_subject(subject, own, QUICK).notes
+    assert any("lists the files that it was trained on and no lesions" in note for note in notes)
 
 
 def test_altered_list_of_training_images_is_refused(own_bundle: Path, run_folder: RunFolder):

@@ -51,6 +51,11 @@ def test_figures_of_a_target_are_those_of_scikit_learn(target: str):
     assert found[f"{target}_brier"] == sk.brier_score_loss(positive, scores)
     assert found[f"{target}_sensitivity"] == sk.recall_score(positive, called)
     assert found[f"{target}_specificity"] == sk.recall_score(~positive, ~called)
+    referred = (answered.scores("melanoma") >= POINTS["melanoma"].threshold) | (
+        answered.scores("malignant") >= POINTS["malignant"].threshold
+    )
+    assert found[f"{target}_sensitivity_of_decision"] == sk.recall_score(positive, referred)
+    assert found[f"{target}_specificity_of_decision"] == sk.recall_score(~positive, ~referred)
     for asked in (80, 90, 95):
         best = max(
             np.mean(scores[~positive] < threshold)
