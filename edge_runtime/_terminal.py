@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+_STDERR = 2
 VERBOSE_VARIABLE = "DERMEDGE_VERBOSE"
 
 
@@ -27,8 +28,20 @@ def visible(text: str) -> str:
     )
 
 
+def visible_lines(text: str) -> str:
+    """`visible` for text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
+
+
 def open_streams() -> None:
-    """Standard streams that the caller has closed lead to nowhere, instead of failing later."""
+    """Standard streams that the caller has closed lead to nowhere, instead of failing later.
+
+    Their descriptors are taken as well, or the next file that is opened would get one of them, and
+    what native libraries write to standard error with it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
     if sys.stdout is None:
         sys.stdout = _nowhere()
     if sys.stderr is None:
@@ -54,25 +67,23 @@ def quiet_stderr() -> Iterator[None]:
     if sys.stderr is not None:
         sys.stderr.flush()
     try:
-        descriptor = sys.stderr.fileno()
-    except (AttributeError, OSError, ValueError):
-        descriptor = 2
-    try:
-        kept = os.dup(descriptor)
+        kept = os.dup(_STDERR)
     except OSError:  # it is closed, and what is written to it reaches nobody
         yield
         return
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, descriptor)
+        os.dup2(nowhere, _STDERR)
         yield
     finally:
         if sys.stderr is not None:
             sys.stderr.flush()
-        os.dup2(kept, descriptor)
+        os.dup2(kept, _STDERR)
         os.close(kept)
         os.close(nowhere)
 
 
 def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")  # for as long as the process lives
+    return open(
+        os.devnull, "w", encoding="utf-8", errors="backslashreplace"
+    )  # for as long as the process lives

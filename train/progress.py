@@ -6,12 +6,14 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
+from edge_runtime._terminal import visible_lines
+
 
 def say(line: str) -> None:
     """Print one line without breaking a bar that is being drawn."""
     from tqdm import tqdm
 
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(visible_lines(line), file=sys.stderr)
 
 
 @contextlib.contextmanager

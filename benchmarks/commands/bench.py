@@ -8,6 +8,7 @@ import os
 import sys
 from pathlib import Path
 
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 
 SUMMARY = "Measure how fast a bundle is here: latency by stage, cold start, memory."
@@ -52,9 +53,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(report.to_dict()))
     else:
-        print(as_text(report))
+        print(visible_lines(as_text(report)))
     for note in report.notes:
-        print(f"dermedge: {note}", file=sys.stderr)
+        print(visible_lines(f"dermedge: {note}"), file=sys.stderr)
     return 0
 
 

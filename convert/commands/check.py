@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from convert.commands.convert import add_margin_arguments
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments, data_of
 
@@ -115,7 +116,7 @@ def _reference(arguments: argparse.Namespace) -> Any:
 
 
 def _print(arguments: argparse.Namespace, report: dict[str, Any], text: str) -> None:
-    print(json.dumps(report) if arguments.json else text)
+    print(json.dumps(report) if arguments.json else visible_lines(text))
 
 
 def _status(entries: Sequence[Variant], named: Sequence[str] | None) -> int:

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 
 SUMMARY = "Sign a bundle so that devices can tell who made it, or make a key for that."
@@ -49,9 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
             )
         signed = sign(arguments.bundle, arguments.key)
         if readable_by_others(arguments.key):
-            print(f"{arguments.key} can be read by others; run `chmod 600 {arguments.key}`.",
-                  file=sys.stderr)  # fmt: skip
+            warning = f"{arguments.key} can be read by others; run `chmod 600 {arguments.key}`."
+            print(visible_lines(warning), file=sys.stderr)
         told = {"file": str(signed.file), "fingerprint": signed.fingerprint}
         text = f"{signed.file}: signed by the key {signed.fingerprint}"
-    print(json.dumps(told) if arguments.json else text)
+    print(json.dumps(told) if arguments.json else visible_lines(text))
     return 0

@@ -13,6 +13,8 @@ import pytest
 
 from edge_runtime._terminal import visible
 from tests.conftest import Command
+from tests.edge_runtime.changing import Document, edit_manifest
+from tests.edge_runtime.making import encode, noise
 
 RED = "\x1b[31m"
 
@@ -48,10 +50,43 @@ def test_names_of_files_cannot_write_to_the_terminal(
         done = dermedge("classify", "--model", bundle, *words, check=status)
         assert "\x1b" not in done.stdout + done.stderr
         assert r"\x1b[31m" in done.stdout + done.stderr
-    renamed = Path(shutil.copytree(bundle, tmp_path / f"{RED}bundle"))
+
+
+def test_bundles_cannot_write_to_the_terminal(dermedge: Command, small_bundle: Path):
+    def name_it(document: Document) -> None:
+        document["name"] = f"{RED}\nname"
+        document["labels"][0]["name"] = f"{RED}label"
+
+    edit_manifest(small_bundle, name_it)
+    renamed = small_bundle.rename(small_bundle.with_name(f"{RED}bundle"))
     for verb in ("doctor", "info"):
         done = dermedge(verb, renamed, check=0)
         assert "\x1b" not in done.stdout + done.stderr
+        assert r"\x1b[31m\nname" in done.stdout
+    assert r"\x1b[31mlabel" in dermedge("info", renamed).stdout
+
+
+@pytest.mark.parametrize("verb", ["audit", "evaluate", "bench", "check"])
+def test_verbs_of_the_toolkit_show_names_as_text_too(
+    dermedge: Command, small_bundle: Path, tmp_path: Path, verb: str
+):
+    folder = tmp_path / "data" / "mel"
+    folder.mkdir(parents=True)
+    for label in ("mel", "nv"):
+        (tmp_path / "data" / label).mkdir(exist_ok=True)
+        for number in range(2):
+            image = tmp_path / "data" / label / f"{RED}{number}.png"
+            image.write_bytes(encode(noise(seed=len(label) + number), "PNG"))
+    (folder / f"{RED}text.jpg").write_text("no image")
+    edit_manifest(small_bundle, lambda document: document.update(name=f"{RED}name"))
+    data = ["--data", tmp_path / "data"]
+    words: dict[str, list[object]] = {
+        "audit": [tmp_path / "data"], "bench": [small_bundle, "--runs", 10],
+        "evaluate": [small_bundle, *data, "--bootstrap", 0], "check": [small_bundle, *data],
+    }  # fmt: skip
+    done = dermedge(verb, *words[verb])
+    assert "\x1b" not in done.stdout + done.stderr
+    assert r"\x1b[31m" in done.stdout + done.stderr
 
 
 def test_json_is_json_whatever_the_terminal_can_show(
@@ -67,20 +102,45 @@ def test_json_is_json_whatever_the_terminal_can_show(
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("call", ["good", "missing image", "name of no text", "missing bundle"])
 def test_closed_streams_are_no_trouble(
-    closed: str, bundle: Path, images: list[Path], tmp_path: Path
+    closed: str, call: str, bundle: Path, images: list[Path], tmp_path: Path
 ):
     """As where a service or a script has closed them; what is still open gets what is for it."""
     command = Path(sys.executable).parent / "dermedge"
-    missing = tmp_path / "none.jpg"
+    other = {
+        "good": images[1], "missing image": tmp_path / "none.jpg", "missing bundle": images[1],
+        "name of no text": os.fsdecode(b"none\xff.jpg"),
+    }[call]  # fmt: skip
+    model = tmp_path / "none" if call == "missing bundle" else bundle
+    form = ["--json"] if call != "name of no text" else []
     done = subprocess.run(
-        ["sh", "-c", f'"$@" {closed}', "sh", command, "classify", images[0], missing, "--model",
-         bundle, "--json"],
+        ["sh", "-c", f'"$@" {closed}', "sh", command, "classify", other, images[0], "--model",
+         model, *form],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
-    assert done.returncode == 1
-    first_and_missing = [str(images[0]), str(missing)]
-    files = [json.loads(line)["file"] for line in done.stdout.splitlines()]
-    assert files == ([] if ">&-" in closed.replace("2>&-", "") else first_and_missing)
-    assert done.stderr.startswith("" if "2>&-" in closed else "2 images: 1 failed, ")
+    assert done.returncode == {"good": 0, "missing bundle": 2}.get(call, 1)
+    if ">&-" in closed.replace("2>&-", "") or call == "missing bundle":
+        assert done.stdout == ""
+    elif form:
+        files = [json.loads(line)["file"] for line in done.stdout.splitlines()]
+        assert files == [str(other), str(images[0])]
+    else:
+        assert done.stdout.startswith(f"{images[0]}: ")
+    assert (done.stderr == "") == ("2>&-" in closed)
     assert "Traceback" not in done.stderr
+
+
+def test_native_noise_of_a_closed_stream_does_not_get_into_files(tmp_path: Path):
+    """Without a descriptor 2, the next file that is opened would get it."""
+    program = (
+        "import os, sys\n"
+        "from edge_runtime._terminal import open_streams, quiet_stderr\n"
+        "open_streams()\n"
+        "with open(sys.argv[1], 'w') as file, quiet_stderr():\n"
+        "    os.write(2, b'noise')\n"
+        "    file.write('report')\n"
+    )
+    words = ["sh", "-c", '"$@" <&- 2>&-', "sh", sys.executable, "-c", program, tmp_path / "file"]
+    subprocess.run(words, check=True, timeout=60)
+    assert (tmp_path / "file").read_text() == "report"

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 from train.data.shelf import DATA_VARIABLE, find
 from train.data.table import METADATA_FILE
@@ -73,14 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(to_json(found)))
     else:
-        print(text(found))
+        print(visible_lines(text(found)))
     if arguments.fix:
         with _progress() as progress:
             done = fix(
                 found, arguments.fix, arguments.seed, set(mapping.values()), progress,
                 keep_split=arguments.keep_split,
             )  # fmt: skip
-        print(done, file=sys.stderr)
+        print(visible_lines(done), file=sys.stderr)
     if arguments.html:
         from train.audit.sheet import write_sheet
 

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments, data_of
 
@@ -68,12 +69,11 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.against_variant is not None:
             raise UsageError("--against-variant needs --against; name the other bundle with it.")
         found = evaluate_subject(subject, images, options)
-        print(_json(table.evaluation_json(found)) if arguments.json
-              else table.evaluation_table(found))  # fmt: skip
+        _print(arguments, table.evaluation_json(found), table.evaluation_table(found))
         return 0
     other = open_subject(arguments.against, arguments.against_variant)
     both = compare_subjects(subject, other, images, options)
-    print(_json(table.comparison_json(both)) if arguments.json else table.comparison_table(both))
+    _print(arguments, table.comparison_json(both), table.comparison_table(both))
     return 0
 
 
@@ -85,5 +85,5 @@ def _images(arguments: argparse.Namespace, subject: Subject) -> Images:
     return images_of_run(subject.run, arguments.split)
 
 
-def _json(value: object) -> str:
-    return json.dumps(value)
+def _print(arguments: argparse.Namespace, report: object, text: str) -> None:
+    print(json.dumps(report) if arguments.json else visible_lines(text))

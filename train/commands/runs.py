@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import RunError, UsageError
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def _list(found: tuple[Entry, ...], folder: Path, arguments: argparse.Namespace)
     if arguments.json:
         print(json.dumps(text.listing_json(rows, test=arguments.test)))
     elif rows:
-        print(text.listing(rows, test=arguments.test))
+        print(visible_lines(text.listing(rows, test=arguments.test)))
     else:
-        print(f"There are no runs in {folder} yet; `dermedge train` adds one.")
+        print(visible_lines(f"There are no runs in {folder} yet; `dermedge train` adds one."))
     return 0
 
 
@@ -98,7 +99,7 @@ def _compare(found: tuple[Entry, ...], arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(text.comparison_json(compared)))
     else:
-        print(text.comparison(compared))
+        print(visible_lines(text.comparison(compared)))
     return 0
 
 
