@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from edge_runtime.bundle import Bundle
-from tests.arm import measured
+from tests.arm import measured, wheels
 from tests.arm.conftest import Asking
 from tests.arm.machines import Machine, Machines
 from tests.arm.test_aarch64 import classify, compare, grey_levels_between, images_of
@@ -110,6 +110,32 @@ def test_command_decides_as_on_x86_64(
             largest = max(largest, abs(answer["probabilities"][code] - probability))
     measured.keep("command", f"armhf {CPU}", {"files": len(files), "largest": largest})
     assert largest <= ALLOWED
+
+
+@pytest.mark.parametrize("variant", ["tflite_f32", "tflite_int8"])
+@pytest.mark.parametrize("model", ["reference", "tiny"])
+def test_models_of_the_checkout_answer_as_far_apart_as_is_written_down(
+    boards: Machines, kinds_of_files: dict[str, list[Path]], model: str, variant: str
+) -> None:
+    """They are deep, and their 8-bit answers differ by more than those of the small network."""
+    files, bundle = kinds_of_files["small JPEG"], wheels.ROOT / "models" / model
+    here = classify(boards.x86_64, bundle, files, variant=variant)
+    there = classify(boards.armhf, bundle, files, CPU, variant=variant)
+    values, others = (
+        np.array([[*answer["probabilities"].values()] for answer in answers])
+        for answers in (here, there)
+    )
+    pairs = zip(here, there, strict=True)
+    told = {
+        "images": len(files),
+        "largest": float(np.abs(values - others).max()),
+        "identical": float((values == others).all(axis=1).mean()),
+        "decisions": sum(a["decision"] != b["decision"] for a, b in pairs),
+    }
+    measured.keep("older", f"models/{model}, {variant} armhf", told)
+    if variant == "tflite_f32":
+        assert told["decisions"] == 0
+        assert told["largest"] < 1e-4
 
 
 def test_dynamic_variant_is_answered_rightly_or_refused(
