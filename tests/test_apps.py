@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from edge_runtime import Classifier
+from tests.edge_runtime.icc import rgb_profile
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "apps.md"
 
@@ -37,12 +38,14 @@ def test_code_of_the_page_decides_as_the_runtime_does(
     see_through.putalpha(Image.radial_gradient("L").resize(see_through.size))
     see_through.save(tmp_path / "see_through.png")
     Image.fromarray(deep * 250).save(tmp_path / "deep.png")
+    with Image.open(images[3]) as image:
+        image.save(tmp_path / "wide_colours.png", icc_profile=rgb_profile("Display P3"))
     classifier = Classifier.open(bundle, name, checks=False)
     decisions = set()
     for photo in [
         wide,
         *images[1:12],
-        *(tmp_path / name for name in ("see_through.png", "deep.png")),
+        *(tmp_path / name for name in ("see_through.png", "deep.png", "wide_colours.png")),
     ]:
         found, expected = answered(bundle, name, photo), classifier.classify(photo)
         np.testing.assert_allclose(
@@ -51,3 +54,19 @@ def test_code_of_the_page_decides_as_the_runtime_does(
         assert ("refer" if found["refer"] else "routine") == expected.decision
         decisions.add(expected.decision)
     assert decisions == {"refer", "routine"}
+
+
+def test_large_jpeg_may_be_answered_otherwise_by_some_hundredths(
+    bundle: Path, images: list[Path], tmp_path: Path
+) -> None:
+    """The runtime has it decoded at a reduced scale; the page says so."""
+    classifier = Classifier.open(bundle, "tflite_f32", checks=False)
+    differences = []
+    for number, file in enumerate(images[:12]):
+        large = tmp_path / f"{number}.jpg"
+        with Image.open(file) as image:
+            image.resize((1600, 1200), Image.Resampling.BICUBIC).save(large, quality=90)
+        found = answered(bundle, "tflite_f32", large)["probabilities"]
+        expected = list(classifier.classify(large).probabilities.values())
+        differences.append(np.abs(np.array(found) - expected).max())
+    assert 1e-6 < max(differences) < 0.1
