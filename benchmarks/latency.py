@@ -46,6 +46,7 @@ class Stages:
     read: Percentiles
     decode: Percentiles
     preprocess: Percentiles
+    checks: Percentiles
     inference: Percentiles
     total: Percentiles
 

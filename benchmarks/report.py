@@ -96,9 +96,9 @@ class Report:
 
 # Broken into lines, as tabulate makes a column two characters wider than its head.
 _HEADS = (
-    "\n\nvariant", "\n\nthreads", "\nread\np50", "\ndecode\np50", "pre-\nprocess\np50",
-    "infer-\nence\np50", "\ntotal\np50", "\ntotal\np90", "\ntotal\np99", "images\nper\nsecond",
-    "cold\nstart\nms", "peak\nRSS\nMB",
+    "\n\n\nvariant", "\n\n\nthreads", "\n\nread\np50", "\n\ndecode\np50", "pre-\npro-\ncess\np50",
+    "\n\nchecks\np50", "in-\nfer-\nence\np50", "\n\ntotal\np50", "\n\ntotal\np90", "\n\ntotal\np99",
+    "\nimages\nper\nsecond", "\ncold\nstart\nms", "\npeak\nRSS\nMB",
 )  # fmt: skip
 
 
@@ -133,7 +133,10 @@ def as_text(report: Report) -> str:
 
 def _row(entry: Measured) -> list[str]:
     stages = entry.stages
-    medians = (stages.read, stages.decode, stages.preprocess, stages.inference, stages.total)
+    medians = (
+        stages.read, stages.decode, stages.preprocess, stages.checks, stages.inference,
+        stages.total,
+    )  # fmt: skip
     milliseconds = [*(stage.p50 for stage in medians), stages.total.p90, stages.total.p99]
     return [
         entry.variant,

@@ -5,7 +5,7 @@
     │   └── MissingExtraError         an optional package is not installed; says how to install it
     ├── ImageError                    one image cannot be used; others may go on
     │   ├── ImageNotFoundError        no file there, or not a regular file, or not readable
-    │   ├── ImageFormatError          not an image of a supported format, whatever its name says
+    │   ├── ImageFormatError          no image of a supported format, or a kind of it not read here
     │   ├── ImageReaderError          the optional package that reads this format is not installed
     │   ├── ImageDamagedError         empty, truncated or corrupt
     │   └── ImageTooLargeError        over the pixel or byte limit, decided before decoding
@@ -60,7 +60,7 @@ class ImageNotFoundError(ImageError):
 
 
 class ImageFormatError(ImageError):
-    """The content is not an image of a supported format, whatever the file's name says."""
+    """The content is no image of a supported format, or a kind of one that is not read here."""
 
 
 class ImageReaderError(ImageError):

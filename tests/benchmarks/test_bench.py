@@ -90,7 +90,9 @@ def test_json_has_the_documented_keys(bench: Run) -> None:
             "variant", "threads", "backend", "stages", "images_per_second", "cold_start_ms",
             "peak_rss_mb",
         }  # fmt: skip
-        assert set(entry["stages"]) == {"read", "decode", "preprocess", "inference", "total"}
+        assert set(entry["stages"]) == {
+            "read", "decode", "preprocess", "checks", "inference", "total",
+        }  # fmt: skip
         assert all(set(stage) == set(PERCENTILES) for stage in entry["stages"].values())
 
 
@@ -144,7 +146,7 @@ def test_table_fits_120_columns_and_describes_the_users_images(
     assert max(map(len, lines[rule - 3 :])) <= 120
     (row,) = lines[rule + 1 :]
     assert row.split()[:2] == [variants[0].name, "1"]
-    assert len(row.split()) == 12
+    assert len(row.split()) == 13
 
 
 # What cannot be measured
