@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +15,7 @@ from edge_runtime.doctor.machine import Machine, observe
 from edge_runtime.doctor.speed import SLOW_FACTOR, slow_machine, slow_variant
 from edge_runtime.doctor.trial import Trial, try_backend
 from edge_runtime.errors import BackendError, BundleError, IntegrityError, SignatureError
+from edge_runtime.manifest import Manifest
 from edge_runtime.selection import choose_variant, explain_choice
 from edge_runtime.signature import state
 
@@ -188,6 +189,7 @@ def _bundle(
             read = tuple(v.name for v in manifest.variants if v.format in each.formats)
             if each.name in working and read:
                 trials += try_backend(each, threads, bundle.folder, read)
+    unread = _unread(manifest, trials) if chosen is not None else []
     findings = [_as_finding(problem) for problem in problems.values()]
     fastest = min((t.median_ms for t in trials if t.median_ms is not None), default=0.0)
     first: dict[str | None, str] = {}
@@ -206,6 +208,7 @@ def _bundle(
         served = verdict == "pass" and first[trial.variant] == trial.backend
         if trial.error not in problems:
             findings += _about_trial(trial, machine, served)
+    findings += unread
     if chosen is not None and not any(each.chosen for each in reports):
         choice = f"none: {chosen.name} would be, and cannot be used; name another with --variant"
     report = BundleReport(
@@ -213,6 +216,23 @@ def _bundle(
         signature, choice, tuple(reports),
     )  # fmt: skip
     return report, findings
+
+
+def _unread(manifest: Manifest, trials: Iterable[Trial]) -> list[Finding]:
+    """The variants that no interpreter here has tried, and which one would."""
+    tried = {trial.variant for trial in trials}
+    findings = []
+    for kind in backends.BACKENDS:
+        names = [
+            variant.name for variant in manifest.variants
+            if variant.format in kind.formats and variant.name not in tried
+        ]  # fmt: skip
+        if names:
+            tried.update(names)
+            text = f"{', '.join(names)} could not be tried: no interpreter for it is installed."
+            remedy = f'Run `pip install "{kind.install}"` if it is to be used.'
+            findings.append(Finding("advice", text, remedy))
+    return findings
 
 
 def _about_trial(trial: Trial, machine: Machine, served: bool) -> list[Finding]:

@@ -225,6 +225,24 @@ def test_signature_that_leads_out_of_the_bundle_is_told(small_bundle: Path, tmp_
     assert {each.trial.error for each in report.bundle.variants} == {None}
 
 
+def test_variant_that_nothing_here_reads_is_told(
+    small_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def told(report: Report) -> dict[str, str]:
+        return {each.text: each.remedy for each in report.findings if "tried" in each.text}
+
+    assert told(examine(small_bundle, threads=1)) == {}
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    report = examine(small_bundle, threads=1)
+    ((text, remedy),) = told(report).items()
+    (name,) = (
+        one.name for one in Bundle.open(small_bundle).manifest.variants if one.format == "onnx"
+    )
+    assert text == f"{name} could not be tried: no interpreter for it is installed."
+    assert remedy == 'Run `pip install "dermedge-runtime[onnxruntime]"` if it is to be used.'
+    assert not report.wrong
+
+
 def test_no_interpreter_is_wrong_and_says_what_to_install(monkeypatch: pytest.MonkeyPatch):
     for kind in backends.BACKENDS:
         monkeypatch.setitem(sys.modules, kind.package, None)
