@@ -47,6 +47,8 @@ class BackendKind:
         package: the import name of the interpreter.
         install: what to hand to pip when it is missing.
         formats: formats of model files that it reads.
+        unjudged: variants that it computes with other kernels than those the gate has judged
+            (docs/arm.md), so that others come first.
     """
 
     name: str
@@ -54,6 +56,7 @@ class BackendKind:
     package: str
     install: str
     formats: tuple[str, ...]
+    unjudged: tuple[str, ...] = ()
 
     @property
     def installed(self) -> bool:
@@ -65,7 +68,7 @@ BACKENDS = (
     BackendKind("litert", "litert", "ai_edge_litert", "ai-edge-litert", ("tflite",)),
     BackendKind(
         "tflite-runtime", "tflite_runtime", "tflite_runtime", "dermedge-runtime[tflite-runtime]",
-        ("tflite",),
+        ("tflite",), unjudged=("tflite_int8", "tflite_dynamic"),
     ),
     BackendKind(
         "onnxruntime", "onnxruntime", "onnxruntime", "dermedge-runtime[onnxruntime]", ("onnx",)

@@ -142,4 +142,4 @@ def _choice(bundle: Bundle) -> str:
         variant, kind = choose_variant(bundle, None, None)
     except (VariantError, BackendError) as error:
         return f"none here: {error}"
-    return f"{variant.name} with {kind.name}: {explain_choice(bundle, variant)}"
+    return f"{variant.name} with {kind.name}: {explain_choice(bundle, variant, kind)}"

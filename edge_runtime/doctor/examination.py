@@ -180,7 +180,7 @@ def _bundle(
     try:
         Bundle.open(bundle.folder)
         chosen, kind = choose_variant(bundle, None, None)
-        choice = f"{chosen.name} with {kind.name}: {explain_choice(bundle, chosen)}"
+        choice = f"{chosen.name} with {kind.name}: {explain_choice(bundle, chosen, kind)}"
     except (BundleError, BackendError) as error:
         problems[str(error)] = error
     else:

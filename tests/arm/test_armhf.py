@@ -138,6 +138,21 @@ def test_models_of_the_checkout_answer_as_far_apart_as_is_written_down(
         assert told["largest"] < 1e-4
 
 
+def test_floats_are_served_unless_eight_bits_are_named(
+    boards: Machines, kinds_of_files: dict[str, list[Path]]
+) -> None:
+    files, bundle = kinds_of_files["small JPEG"], wheels.ROOT / "models" / "reference"
+    words = ("--model", bundle, "--threads", 1, "--json")
+    done = boards.armhf.dermedge("classify", *files, *words, cpu=CPU)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    expected = classify(boards.x86_64, bundle, files, variant="tflite_f32")
+    for answer, right in zip(answers, expected, strict=True):
+        assert answer["model"] == right["model"]
+        assert answer["decision"] == right["decision"]
+        assert answer["probabilities"] == pytest.approx(right["probabilities"], abs=ALLOWED)
+
+
 def test_dynamic_variant_is_answered_rightly_or_refused(
     boards: Machines, bundle: Path, images: list[Path]
 ) -> None:

@@ -9,8 +9,16 @@ import pytest
 from onnx import TensorProto, helper
 
 from edge_runtime import Classifier, backends
+from edge_runtime.bundle import Bundle
 from edge_runtime.errors import BackendNotInstalledError, ModelMismatchError, SelfTestError
-from tests.edge_runtime.changing import edit_manifest, read_manifest, replace_file, variant
+from edge_runtime.selection import choose_variant, explain_choice
+from tests.edge_runtime.changing import (
+    edit_manifest,
+    read_manifest,
+    replace_file,
+    set_verdicts,
+    variant,
+)
 from tests.edge_runtime.making import assert_one_sentence
 
 VARIANTS = (
@@ -291,3 +299,21 @@ def test_other_weights_in_the_model_file_are_found_out(own_bundle: Path):
     replace_file(own_bundle, "tflite_f32.tflite", bytes(content))
     with pytest.raises((SelfTestError, ModelMismatchError)):
         Classifier.open(own_bundle, "tflite_f32")
+
+
+def test_variants_that_tflite_runtime_rounds_otherwise_come_after_the_others(
+    own_bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its 8-bit kernels were not judged, and deep networks answer otherwise by them."""
+    older = KINDS["tflite-runtime"]
+    monkeypatch.setattr(backends, "choose", lambda *_: older)
+    bundle = Bundle.open(own_bundle)
+    chosen, kind = choose_variant(bundle, None, None)
+    assert chosen.name in ("tflite_f16", "tflite_f32")
+    assert bundle.manifest.variants[0].name == "tflite_int8"
+    assert "tflite_int8 (tflite-runtime rounds otherwise than what was judged)" in explain_choice(
+        bundle, chosen, kind
+    )
+    assert choose_variant(bundle, "tflite_int8", None)[0].name == "tflite_int8"
+    set_verdicts(own_bundle, tflite_int8="pass")
+    assert choose_variant(Bundle.open(own_bundle), None, None)[0].name == "tflite_int8"
