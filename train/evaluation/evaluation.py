@@ -188,6 +188,7 @@ def _evaluate(
         *overlap_notes(
             images.records, images.digests, images.split, subject.trained_on, subject.title
         ),
+        *_listing_notes(subject),
         *truth.notes,
         *_resampling_notes(images),
         *missing_targets(predictions),
@@ -253,6 +254,14 @@ def _resampling_notes(images: Images) -> list[str]:
         return [f"the lesion is known for {known} of {total} images; each of the others counts as "
                 "a lesion of its own"]  # fmt: skip
     return []
+
+
+def _listing_notes(subject: Subject) -> list[str]:
+    """What a bundle's list of training images cannot tell."""
+    if not subject.trained_on.known or subject.trained_on.ids:
+        return []
+    return [f"{subject.title} lists the files that it was trained on and no lesions, so other "
+            "photographs of those, or resized copies, would not be told"]  # fmt: skip
 
 
 def _certainty_notes(predictions: Predictions, metrics: Mapping[str, Metric]) -> list[str]:

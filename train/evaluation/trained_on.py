@@ -112,9 +112,6 @@ def overlap_notes(
         notes = [f"whether {title} was trained on these images cannot be checked: it lists none"]
     else:
         notes = []
-        if not trained.ids:
-            notes.append(f"{title} lists the files that it was trained on and no lesions, so other "
-                         "photographs of those, or resized copies, would not be told")  # fmt: skip
     if any(digest[:DIGITS] in trained.chosen_on for digest in digests):
         notes.append(f"the thresholds of {title} were chosen on images that are among these")
     elif split == "val":
