@@ -6,9 +6,9 @@ import pytest
 from edge_runtime.errors import ClassError, UsageError
 from edge_runtime.manifest import Label
 from tests.train.evaluation.simulated import LABELS, POINTS, seven_classes
-from train.evaluation.classes import check_mapping, map_classes, meet, parse_mapping
+from train.evaluation.classes import Truth, check_mapping, map_classes, meet, parse_mapping
 from train.evaluation.comparison import compare
-from train.metrics import evaluate
+from train.metrics import Predictions, evaluate
 
 BENIGN_MALIGNANT = (Label("benign", "benign", False), Label("malignant", "malignant", True))
 CODES = [label.code for label in LABELS]
@@ -52,12 +52,17 @@ def test_images_of_one_class_are_refused():
         meet(["nv", "nv"], LABELS, "mel", LABELS, "mel", {})
 
 
-def test_benign_and_malignant_images_measure_only_the_malignant_sum():
+def told_apart_by_malignancy() -> tuple[Predictions, Predictions, Truth]:
+    """Answers of seven classes, and the same where the truth tells only benign from malignant."""
     answered = seven_classes(images=400)
     classes = ["malignant" if one else "benign" for one in answered.positive("malignant")]
     truth = meet(classes, BENIGN_MALIGNANT, None, LABELS, "mel", {})
     malignant = np.array([label.malignant for label in LABELS])
-    binary = truth.beside(answered.probabilities, malignant, answered.groups)
+    return answered, truth.beside(answered.probabilities, malignant, answered.groups), truth
+
+
+def test_benign_and_malignant_images_measure_only_the_malignant_sum():
+    answered, binary, truth = told_apart_by_malignancy()
     found = evaluate(binary, POINTS, bootstrap=20, seed=0)
     of_classes = evaluate(answered, POINTS, bootstrap=20, seed=0)
     expected = {
@@ -72,11 +77,7 @@ def test_benign_and_malignant_images_measure_only_the_malignant_sum():
 
 def test_figures_of_unlike_classes_and_targets_are_not_compared():
     """A model and its own malignant sum are one model: what can be compared does not differ."""
-    answered = seven_classes(images=400)
-    classes = ["malignant" if one else "benign" for one in answered.positive("malignant")]
-    truth = meet(classes, BENIGN_MALIGNANT, None, LABELS, "mel", {})
-    malignant = np.array([label.malignant for label in LABELS])
-    binary = truth.beside(answered.probabilities, malignant, answered.groups)
+    answered, binary, _ = told_apart_by_malignancy()
     found = compare(answered, binary, POINTS, POINTS, bootstrap=0, seed=0)
     assert {name.partition("_")[0] for name in found} == {"malignant"}
     assert all(metric.value == 0 for metric in found.values())
