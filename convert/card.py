@@ -52,7 +52,8 @@ def model_card(
     from train.report.words import about_calibration, words_for_resampled
     from train.run import lesions_by_split
 
-    record, lesions = run.run, lesions_by_split(run.rows())
+    record, rows_of_run = run.run, run.rows()
+    lesions = lesions_by_split(rows_of_run)
     made = [rows.variant_row(outcome) for outcome in material.outcomes]
     templates = environment()
     templates.filters |= {"figure": _figure, "cell": _cell}
@@ -73,7 +74,7 @@ def model_card(
         about_calibration=about_calibration(record.calibration),
         lesions=lesions,
         resampled=words_for_resampled(lesions),
-        sources=_sources(run.rows()),
+        sources=_sources(rows_of_run),
         points=manifest.variants[0].operating_points,
         preferred=manifest.variants[0].name,
         coreml=any(variant.format == "coreml" for variant in manifest.variants),

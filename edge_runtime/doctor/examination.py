@@ -189,7 +189,6 @@ def _bundle(
             read = tuple(v.name for v in manifest.variants if v.format in each.formats)
             if each.name in working and read:
                 trials += try_backend(each, threads, bundle.folder, read)
-    unread = _unread(manifest, trials) if chosen is not None else []
     findings = [_as_finding(problem) for problem in problems.values()]
     fastest = min((t.median_ms for t in trials if t.median_ms is not None), default=0.0)
     first: dict[str | None, str] = {}
@@ -208,7 +207,7 @@ def _bundle(
         served = verdict == "pass" and first[trial.variant] == trial.backend
         if trial.error not in problems:
             findings += _about_trial(trial, machine, served)
-    findings += unread
+    findings += _unread(manifest, trials) if chosen is not None else []
     if chosen is not None and not any(each.chosen for each in reports):
         choice = f"none: {chosen.name} would be, and cannot be used; name another with --variant"
     report = BundleReport(

@@ -315,14 +315,17 @@ def _ensure_described(path: Path, found: Audit) -> str:
     wanted = _joined(path.stem, known, codes)
     if own is not None and (not known or file.exists() or _alike(own, wanted, codes)):
         return ""
-    lines = [
-        f"{name} = {json.dumps(value, ensure_ascii=False)}"
-        for name, value in to_json(wanted).items()
-        if value
-    ]
+    lines = [f"{name} = {_toml(value)}" for name, value in to_json(wanted).items() if value]
     write_text(file, "\n".join(lines) + "\n")
     read_data(path)
     return f" {file.name} beside it says which classes are malignant, and the licence."
+
+
+def _toml(value: object) -> str:
+    """A text, a list of them or a table, as TOML writes them in one line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{_toml(key)} = {_toml(one)}" for key, one in value.items()) + " }"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _joined(name: str, known: Sequence[Description], codes: Collection[str]) -> Description:
@@ -336,6 +339,12 @@ def _joined(name: str, known: Sequence[Description], codes: Collection[str]) -> 
         description=" ".join(dict.fromkeys(one.description for one in known if one.description)),
         licence=" AND ".join(dict.fromkeys(one.licence for one in known)),
         citation=" ".join(dict.fromkeys(one.citation for one in known if one.citation)),
+        names={
+            code: words
+            for one in known
+            for code, words in (one.names or {}).items()
+            if code in codes
+        },
     )
 
 
@@ -343,6 +352,7 @@ def _alike(own: Description, wanted: Description, codes: Collection[str]) -> boo
     return (
         set(own.malignant) & set(codes) == set(wanted.malignant)
         and (own.melanoma if own.melanoma in codes else "") == wanted.melanoma
+        and (own.names or {}).items() >= (wanted.names or {}).items()
         and (own.licence, own.citation, own.generated)
         == (wanted.licence, wanted.citation, wanted.generated)
     )

@@ -52,7 +52,7 @@ def test_fixed_table_is_clean_and_nothing_is_lost_from_sight(faulty, tmp_path, r
 def test_description_and_licence_come_along(faulty, tmp_path, run_audit):
     (faulty / "dataset.toml").write_text(
         'name = "generated"\nmalignant = ["mel", "nv"]\nmelanoma = "mel"\n'
-        'licence = "CC-BY-NC-4.0"\ncitation = "Läsion \\"1\\""\n'
+        'licence = "CC-BY-NC-4.0"\ncitation = "Läsion \\"1\\""\n[names]\nmel = "our melanoma"\n'
     )
     (tmp_path / "elsewhere").mkdir()
     out = tmp_path / "elsewhere" / "fixed.csv"
