@@ -90,6 +90,12 @@ ARCHITECTURES: Mapping[str, Architecture] = MappingProxyType(
                 "train.architectures.efficientnet_lite1",
             ),
             Architecture(
+                "efficientnet_lite2",
+                "the same with more blocks and wider ones; 4.9 M parameters",
+                192,
+                "train.architectures.efficientnet_lite2",
+            ),
+            Architecture(
                 "efficientnet_lite0_front",
                 "the first five of EfficientNet-Lite0's seven stages, with ImageNet weights; "
                 "0.8 M parameters",
