@@ -15,7 +15,7 @@ from edge_runtime.preprocess import InputRule
 from train import progress
 from train.config import TrainConfig
 from train.data.split import split
-from train.data.table import SPLITS, Dataset, class_indices
+from train.data.table import SPLITS, Dataset, check_names, class_indices
 from train.data.tensors import digest_files, load_tensors
 from train.metrics import Predictions, require_both
 from train.run import SplitRow, lesions_of
@@ -59,6 +59,7 @@ def prepare(data: Dataset, config: TrainConfig, rule: InputRule | None = None) -
     Raises:
         DataError: the images cannot be split or read, or a part lacks a class that is needed.
     """
+    check_names(data.records)
     rule = rule or InputRule(config.input_size)
     files = [record.file for record in data.records]
     digests = digest_files(files)

@@ -26,7 +26,8 @@ def started_from(built: Built, run: RunFolder, prepared: Prepared) -> Built:
 
     Raises:
         UsageError: the run's model has other layers or classes.
-        LeakError: the run was trained on images that are not in the training part here.
+        LeakError: the run was trained on images that are not in the training part here, or chosen
+            by images of the test part.
     """
     codes = prepared.data.codes
     if run.run.codes != tuple(codes):
@@ -52,7 +53,8 @@ def refuse_unlisted(run: RunFolder, prepared: Prepared) -> None:
     """Refuse a run that has learnt from images that the new run would not list as trained on.
 
     Whatever is judged later is compared with that list, so that no model is judged by what it, or
-    the model that it began as, has learnt by heart.
+    the model that it began as, has learnt by heart. Images that chose its best epoch are not
+    listed, but are no test of what begins with it.
 
     Raises:
         LeakError: names how many there are and the first one, or says that nobody can tell.
@@ -70,4 +72,12 @@ def refuse_unlisted(run: RunFolder, prepared: Prepared) -> None:
             f"{run.run.name} was trained on {len(unlisted)} images that are not in the training "
             f"part here (first: {Path(unlisted[0].file).name}), so nobody could tell later what "
             "the model has seen; train on data that has all of them, or start from another run."
+        )
+    tested = {row.sha256 for row in prepared.rows if row.split == "test"}
+    chosen_by = [row for row in run.rows() if row.split == "val" and row.sha256 in tested]
+    if chosen_by:
+        raise LeakError(
+            f"{run.run.name} was chosen by {len(chosen_by)} validation images that are test images "
+            f"here (first: {Path(chosen_by[0].file).name}); keep the split that it was trained by, "
+            "or start from, or learn from, another run."
         )

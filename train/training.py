@@ -137,8 +137,11 @@ def show_augmentation(data: Dataset, config: TrainConfig, path: Path) -> None:
         path: a PNG.
 
     Raises:
+        UsageError: ``path`` is a folder, or lies in none.
         DataError: the images cannot be split or read.
     """
+    if path.is_dir() or not path.resolve().parent.is_dir():
+        raise UsageError(f"{path} is a folder or lies in none; name a PNG in a folder that exists.")
     backend.prepare()
     from train.augmentation_grid import write_grid
 

@@ -18,8 +18,9 @@ Whatever goes wrong ends in one sentence that says what was found, what was expe
 On the command line it stands on standard error after `dermedge:`, without a traceback, and the
 exit status is 2 (not done). An image that cannot be used stops nothing: `dermedge classify` goes
 on, tells it in its place (`--json`: an object with `file` and `error`, which has `type` and
-`message`), and ends with status 1. In Python the sentence is `str(error)`, and every class is in
-`edge_runtime.errors`.
+`message`), and ends with status 1. `dermedge doctor` examines: what is wrong with the machine or
+the bundle, a bundle that is not there included, is a finding on standard output, and the status 1.
+In Python the sentence is `str(error)`, and every class is in `edge_runtime.errors`.
 """
 
 

@@ -31,6 +31,7 @@ EXTRAS = {"train": "train", "convert": "convert", "benchmarks": "bench"}
 """The toolkit's extra that a verb needs, by the package that the verb's module is in."""
 
 DONE, CHECK_FAILED, NOT_DONE, INTERRUPTED = 0, 1, 2, 130
+_SHOWN_OF_A_NAME = 60
 
 
 class Verb(Protocol):
@@ -79,6 +80,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         return DONE
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = str(error.filename)[:_SHOWN_OF_A_NAME]
+            print(f"dermedge: no file can have a name as long as {visible(shown)}...; give a "
+                  "shorter one.", file=sys.stderr)  # fmt: skip
+            return NOT_DONE
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         discard_output()

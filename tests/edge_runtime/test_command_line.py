@@ -50,6 +50,12 @@ def test_unknown_verb_gets_a_hint(dermedge: Command, verb: str, hint: str):
     assert done.stderr == f"dermedge: there is no verb {verb!r}; {hint}\n"
 
 
+def test_name_that_no_file_can_have_is_one_sentence(dermedge: Command):
+    done = dermedge("audit", "a" * 300, check=2)
+    expected = f"dermedge: no file can have a name as long as {'a' * 60}...; give a shorter one.\n"
+    assert (done.stdout, done.stderr) == ("", expected)
+
+
 @pytest.mark.parametrize(
     ("words", "remedy"),
     [

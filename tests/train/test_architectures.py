@@ -69,7 +69,7 @@ def test_importing_the_registry_loads_neither_keras_nor_tensorflow() -> None:
     [
         ("plain_cn", "plain_cnn"),
         ("EfficientNet-Lite0", "efficientnet_lite0"),
-        ("efficientnet_lite4", "efficientnet_lite1"),
+        ("efficientnet_lite22", "efficientnet_lite2"),
         ("efficientnet_lite0_fron", "efficientnet_lite0_front"),
         ("MobileNetV2", "mobilenet_v2"),
     ],

@@ -86,6 +86,16 @@ def test_a_run_that_has_seen_what_is_held_out_here_is_refused(
         started_from(built(larger), run_folder, replace(prepared, rows=rows))
 
 
+def test_a_run_that_was_chosen_by_what_is_test_here_is_refused(
+    run_folder: RunFolder, larger: TrainConfig, prepared: Prepared
+) -> None:
+    first = next(index for index, row in enumerate(prepared.rows) if row.split == "val")
+    rows = list(prepared.rows)
+    rows[first] = replace(rows[first], split="test")
+    with pytest.raises(LeakError, match="chosen by 1 validation images that are test images here"):
+        started_from(built(larger), run_folder, replace(prepared, rows=rows))
+
+
 def test_a_network_of_other_channels_is_refused(
     run_folder: RunFolder, larger: TrainConfig, prepared: Prepared
 ) -> None:

@@ -84,7 +84,29 @@ def test_hidden_files_other_files_and_folders_beside_the_split_are_no_images(
     ]
 
 
+@pytest.mark.parametrize("beside", ["holdout/mel/c.jpg", "mel/c.jpg"])
+def test_classes_beside_the_split_are_not_passed_over(beside: str, tmp_path: Path) -> None:
+    touch(tmp_path, "Train/mel/a.jpg", "Train/nv/b.jpg", beside)
+    folder = beside.partition("/")[0]
+    with pytest.raises(TableError, match=f"1 images in {folder}/, which is neither train"):
+        read_data(tmp_path)
+
+
 # Tables
+
+
+def test_name_without_its_ending_has_to_mean_one_file(tmp_path: Path) -> None:
+    table(tmp_path, "image_id,dx\na,mel\nb,nv\n", "a", "b")
+    touch(tmp_path, "images/a.png")
+    with pytest.raises(TableError, match=r"Row 2 .* may be a\.jpg or a\.png in images/"):
+        read_data(tmp_path)
+    (tmp_path / "metadata.csv").write_text("image_id,dx\na.jpg,mel\nb,nv\n")
+    assert [r.file.name for r in read_data(tmp_path).records] == ["a.jpg", "b.jpg"]
+
+
+def test_name_that_no_file_can_have_is_no_data(tmp_path: Path) -> None:
+    with pytest.raises(DataNotFoundError, match="no data at"):
+        read_data(tmp_path / ("a" * 300))
 
 
 def test_table_is_read_in_its_order_with_all_that_it_says(tmp_path: Path) -> None:

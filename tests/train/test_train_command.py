@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -148,6 +149,26 @@ def test_unreadable_image_is_named_and_nothing_is_left_half_written(
     words = ["train", "--data", own_few, "--out", tmp_path / "runs" / "run", *QUICK]
     assert f"1 of 42 images cannot be used: {spoiled.name}" in refused(words, capsys)
     assert not (tmp_path / "runs").exists()
+
+
+def test_name_that_no_table_can_hold_is_refused_before_the_training(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((few / "images").iterdir())
+    for label in ("mel", "nv"):
+        (tmp_path / "named" / label).mkdir(parents=True)
+        shutil.copy(image, tmp_path / "named" / label / os.fsdecode(b"\xff.png"))
+    words = ["train", "--data", tmp_path / "named", "--out", tmp_path / "run", *QUICK]
+    assert r"The name b'\xff.png' is no UTF-8" in refused(words, capsys)
+    assert not (tmp_path / "run").exists()
+
+
+def test_augmentation_is_shown_in_a_folder_that_exists(
+    few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in (tmp_path, tmp_path / "nowhere" / "grid.png"):
+        said = refused(["train", "--data", few, "--show-augmentation", path, *QUICK], capsys)
+        assert "is a folder or lies in none" in said
 
 
 def test_leaking_split_is_refused_and_resplit_is_offered(

@@ -165,6 +165,10 @@ def to_json(found: Audit) -> dict[str, Any]:
             }
             for overlap in findings.overlaps
         ],
+        "shared_lesion_ids": [
+            {"data_sets": list(shared.names), "ids": list(shared.ids)}
+            for shared in findings.shared_ids
+        ],
         "data_sets": [_source_json(found, source) for source in found.sources],
         "shortcuts": _shortcuts_json(found.shortcuts),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -78,6 +78,19 @@ class Overlap:
 
 
 @dataclass(frozen=True)
+class SharedIds:
+    """Lesion ids that two data sets have, without a picture that shows that they mean the same.
+
+    Attributes:
+        names: of the two data sets.
+        ids: in order.
+    """
+
+    names: tuple[str, str]
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Findings:
     """What the pairs mean.
 
@@ -88,6 +101,8 @@ class Findings:
         lesion_conflicts: lesions under several labels, beyond ``conflicts``.
         lesions: lesions with several photographs that are not the same picture.
         overlaps: of every two data sets that share a picture.
+        shared_ids: of every two data sets that share lesion ids of which nobody can tell whether
+            they are one numbering. Where a shared picture bears the same id in both, they are.
         group_of: for every item, the number of the picture-or-lesion group it belongs to.
     """
 
@@ -97,6 +112,7 @@ class Findings:
     lesion_conflicts: tuple[Group, ...]
     lesions: int
     overlaps: tuple[Overlap, ...]
+    shared_ids: tuple[SharedIds, ...]
     group_of: NDArray[np.int64]
 
 
@@ -128,7 +144,11 @@ def find(items: Sequence[Item], near: Sequence[tuple[int, int, float]]) -> Findi
     exact = _chains(item.digest for item in items)
     edges = [(first, second) for first, second, _ in near]
     pictures = _components(len(items), [*exact, *edges])
-    lesions = _chains(item.lesion for item in items)
+    ids, numbering = _lesion_ids(items), _numberings(items, pictures)
+    lesions = _chains(
+        None if item.lesion is None else f"{numbering[item.source.name]}/{item.record.lesion_id}"
+        for item in items
+    )
     together = _components(len(items), [*exact, *edges, *lesions])
     weakest: dict[int, float] = defaultdict(lambda: 1.0)
     for first, _, detail in near:
@@ -155,7 +175,7 @@ def find(items: Sequence[Item], near: Sequence[tuple[int, int, float]]) -> Findi
                 lesion_conflicts.append(group)
     return Findings(
         tuple(duplicates), conflicts, tuple(leaks), tuple(lesion_conflicts), several,
-        _overlaps(items, pictures, together), together,
+        _overlaps(items, pictures, together), _shared_ids(ids, numbering), together,
     )  # fmt: skip
 
 
@@ -176,6 +196,41 @@ def contradict(items: Iterable[Item]) -> bool:
         if meanings == {True, False}:
             return True
     return False
+
+
+def _lesion_ids(items: Sequence[Item]) -> dict[str, set[str]]:
+    """The lesion ids of every data set."""
+    ids: dict[str, set[str]] = {item.source.name: set() for item in items}
+    for item in items:
+        if item.record.lesion_id is not None:
+            ids[item.source.name].add(item.record.lesion_id)
+    return ids
+
+
+def _numberings(items: Sequence[Item], pictures: NDArray[np.int64]) -> dict[str, str]:
+    """For every data set the first that names lesions as it does.
+
+    Two do where more of the pictures that they share bear one lesion id in both than do not.
+    """
+    named: dict[int, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for item, picture in zip(items, pictures.tolist(), strict=True):
+        if item.record.lesion_id is not None:
+            named[picture][item.source.name].add(item.record.lesion_id)
+    votes: Counter[tuple[str, str]] = Counter()
+    for by_source in named.values():
+        for (first, a), (second, b) in combinations(by_source.items(), 2):
+            votes[first, second] += 1 if a & b else -1
+    names = list(dict.fromkeys(item.source.name for item in items))
+    same = [(names.index(a), names.index(b)) for (a, b), vote in votes.items() if vote > 0]
+    numbers = _components(len(names), same).tolist()
+    return {name: names[numbers.index(number)] for name, number in zip(names, numbers, strict=True)}
+
+
+def _shared_ids(ids: Mapping[str, set[str]], numbering: Mapping[str, str]) -> tuple[SharedIds, ...]:
+    pairs = (pair for pair in combinations(ids, 2) if numbering[pair[0]] != numbering[pair[1]])
+    return tuple(
+        SharedIds((a, b), tuple(sorted(ids[a] & ids[b]))) for a, b in pairs if ids[a] & ids[b]
+    )
 
 
 def _overlaps(

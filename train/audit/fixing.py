@@ -22,7 +22,7 @@ from train.audit.findings import Item
 from train.audit.sources import Source
 from train.data.description import DESCRIPTION_FILE, Description
 from train.data.split import group_name, split
-from train.data.table import SPLITS, Dataset, Record, read_data
+from train.data.table import SPLITS, Dataset, Record, check_names, read_data
 
 _ROUNDS = 4
 _ASIDE = ("image_id", "dx", "file", "data_set", "reason")
@@ -79,6 +79,7 @@ def fix(
     if keep_split:
         _check_splits(found.sources)
     check_classes_meet(found.sources, accepted)
+    check_names(item.record for item in found.items)
     aside_path = path.with_name(f"{path.stem}.set-aside.csv")
     labels = {item.record.label for item in found.items}
     aside: list[dict[str, str]] = []

@@ -16,7 +16,13 @@ from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
 from train.audit.findings import Group
 from train.audit.pictures import ODDITIES
-from train.audit.text import counts, overlap_lines, side_order, telling_first
+from train.audit.text import (
+    counts,
+    overlap_lines,
+    shared_ids_line,
+    side_order,
+    telling_first,
+)
 
 GROUPS, MEMBERS = 40, 8
 """Groups shown of each kind, and images of each group; the JSON has all of them."""
@@ -121,7 +127,10 @@ def _context(found: Audit, pictures: bool) -> dict[str, Any]:
         "counts": counts(found),
         "pictures": pictures,
         "sections": _sections(found, pictures),
-        "overlaps": [overlap_lines(overlap) for overlap in found.findings.overlaps],
+        "overlaps": [
+            *(overlap_lines(overlap) for overlap in found.findings.overlaps),
+            *([f"Lesion ids, {shared_ids_line(ids)}"] for ids in found.findings.shared_ids),
+        ],
         "unreadable": [(found.shown(i), found.facts[i].problem) for i in found.unreadable[:_FILES]],
         "unreadable_count": len(found.unreadable),
         "odd": [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from edge_runtime.errors import ClassError, MissingImagesError, UsageError
+from edge_runtime.errors import ClassError, MissingImagesError, TableError, UsageError
 from edge_runtime.formats import SUFFIXES
 from train.audit.pictures import printable
 from train.data import table
@@ -153,8 +153,10 @@ def _read(path: Path) -> Source:
     try:
         data = read_data(path)
         records, description = data.records, data.description
-    except (ClassError, MissingImagesError) as error:
+    except (ClassError, MissingImagesError, TableError) as error:
         # Training stops here; the audit looks at what there is and repeats the sentence.
+        if isinstance(error, TableError) and csv_file.is_file():
+            raise
         remarks.append(str(error))
         if csv_file.is_file():
             records, missing = _read_incomplete(csv_file)

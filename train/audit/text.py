@@ -6,7 +6,7 @@ from collections import Counter
 
 from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
-from train.audit.findings import Group, Overlap
+from train.audit.findings import Group, Overlap, SharedIds
 from train.audit.pictures import ODDITIES
 from train.data.table import SPLITS
 
@@ -28,6 +28,9 @@ def text(found: Audit) -> str:
     if findings.overlaps:
         lines = [f"  {line}" for overlap in findings.overlaps for line in overlap_lines(overlap)]
         parts.append("\n".join(["Shared between data sets", *lines]))
+    if findings.shared_ids:
+        lines = [f"  {shared_ids_line(shared)}" for shared in findings.shared_ids]
+        parts.append("\n".join(["Lesion ids in two data sets", *lines]))
     parts += [_files(found), _classes(found), _shortcuts(found)]
     return "\n\n".join(part for part in parts if part)
 
@@ -78,6 +81,15 @@ def overlap_lines(overlap: Overlap) -> list[str]:
         where = ", ".join(f"{count} in {side}" for side, count in by_side.items())
         lines.append(f"  {images} different files of {name} ({where})")
     return lines
+
+
+def shared_ids_line(shared: SharedIds) -> str:
+    """What to think of lesion ids that two data sets have, in words."""
+    first, second = shared.names
+    return (
+        f"{first} and {second}: {len(shared.ids)} (first: {shared.ids[0]}), and no shared picture "
+        "tells whether they are the same lesions; if they are, join the two into one table"
+    )
 
 
 def _summary(found: Audit) -> str:

@@ -17,6 +17,6 @@ def shelf() -> Path | None:
 def find(named: str) -> Path:
     """The path that a user named, or the folder or file of that name on the shelf."""
     path, folder = Path(named), shelf()
-    if folder and not path.exists() and (folder / path).exists():
+    if folder and not os.path.exists(path) and os.path.exists(folder / path):
         return folder / path
     return path

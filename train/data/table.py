@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -140,12 +140,13 @@ def read_data(path: str | os.PathLike[str], description: Path | None = None) -> 
         ClassError: fewer than two classes, or classes of unknown malignancy.
     """
     root = Path(path)
-    if root.is_file():
+    if os.path.isfile(root):
         records, folder = _read_csv(root), root.parent
-    elif (root / METADATA_FILE).is_file():
+    elif os.path.isfile(root / METADATA_FILE):
         records, folder = _read_csv(root / METADATA_FILE), root
-    elif root.is_dir():
+    elif os.path.isdir(root):
         records, folder = _read_class_folders(root), root
+        _check_beside_splits(root, {record.label for record in records})
     else:
         raise DataNotFoundError(
             f"There is no data at {os.fspath(path)}; name a folder of class folders, a folder with "
@@ -197,7 +198,7 @@ def _read_csv(path: Path) -> list[Record]:
 
 
 def _record(
-    row: dict[str | None, str], number: int, path: Path, files: Mapping[str, Path]
+    row: dict[str | None, str], number: int, path: Path, files: Mapping[str, Sequence[Path]]
 ) -> Record:
     if None in row or None in row.values():
         raise TableError(f"Row {number} of {path.name} has more or fewer cells than the header.")
@@ -206,9 +207,15 @@ def _record(
     if not image_id or not label:
         raise TableError(f"Row {number} of {path.name} has an empty image_id or dx; fill it in.")
     named = cells.get("file")
-    file = path.parent / named if named else files.get(image_id, path.parent / image_id)
+    found = [path.parent / named] if named else files.get(image_id, [path.parent / image_id])
+    if len(found) > 1:
+        raise TableError(
+            f"Row {number} of {path.name} is {image_id}, which may be "
+            f"{' or '.join(file.name for file in found)} in {IMAGES_FOLDER}/; give the name with "
+            "its ending, or remove what is not meant."
+        )
     return Record(
-        image_id, file, label,
+        image_id, found[0], label,
         lesion_id=_known(cells.get("lesion_id", "")),
         split=_split(cells.get("split", ""), f"row {number} of {path.name}"),
         extra={key: value for key, value in cells.items() if key not in _COLUMNS},
@@ -229,13 +236,14 @@ def _split(word: str, where: str) -> str | None:
     return split
 
 
-def _files_by_id(folder: Path) -> dict[str, Path]:
-    files: dict[str, Path] = {}
+def _files_by_id(folder: Path) -> dict[str, list[Path]]:
+    """Images by their names, with and without the ending."""
+    files: dict[str, list[Path]] = defaultdict(list)
     if folder.is_dir():
-        for entry in sorted(folder.iterdir()):
-            if entry.suffix.lower() in SUFFIXES:
-                files[entry.stem] = entry
-                files[entry.name] = entry
+        entries = sorted(entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES)
+        for entry in entries:
+            files[entry.stem].append(entry)
+        files |= {entry.name: [entry] for entry in entries}
     return files
 
 
@@ -258,6 +266,37 @@ def _read_class_folders(root: Path) -> list[Record]:
             "for the three forms of labelled data."
         )
     return records
+
+
+def _check_beside_splits(root: Path, codes: Collection[str]) -> None:
+    """Refuse images of known classes beside the folders of a split: they would be passed over."""
+    folders = _visible_folders(root)
+    parts = [folder for folder in folders if folder.name.lower() in _SPLIT_WORDS]
+    for folder in folders if parts else ():
+        places = [f for f in (folder, *_visible_folders(folder)) if f.name in codes]
+        count = sum(file.suffix.lower() in SUFFIXES for place in places for file in place.iterdir())
+        if count and folder not in parts:
+            raise TableError(
+                f"{root.name} has {count} images in {folder.name}/, which is neither train, val "
+                f"nor test, beside {parts[0].name}/; name it so, or take it out of the folder."
+            )
+
+
+def check_names(records: Iterable[Record]) -> None:
+    """Refuse names that no table can hold, before work whose result is a table.
+
+    Raises:
+        TableError: a file or a class folder is named in bytes that are no UTF-8.
+    """
+    for record in records:
+        for part in record.file.parts:
+            try:
+                part.encode()
+            except UnicodeEncodeError:
+                raise TableError(
+                    f"The name {os.fsencode(part)!r} is no UTF-8, in which tables are written; "
+                    "rename it."
+                ) from None
 
 
 def _visible_folders(folder: Path) -> list[Path]:

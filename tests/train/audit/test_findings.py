@@ -92,6 +92,51 @@ def test_picture_in_two_data_sets_is_reported_with_its_sides(folders, run_audit,
     assert found["label_conflicts"] == 0  # `mel` and `melanoma` are both malignant
 
 
+def two_tables(tmp_path: Path, draw, names: str) -> tuple[Path, Path]:
+    """Photographs of six lesions in one table, and of the first two and six others in the second.
+
+    Both tables show the first lesion by one picture, and the second by two that do not look alike.
+    """
+    tables = []
+    for table, side, lesions in (("a", "train", range(6)), ("b", "test", (0, 1, *range(10, 16)))):
+        (tmp_path / table / "images").mkdir(parents=True)
+        rows = []
+        for lesion in lesions:
+            seed = 60 if (table, lesion) == ("b", 1) else lesion
+            draw(seed).save(tmp_path / table / "images" / f"{table}{lesion}.png")
+            name = f"{names}{lesion}" if table == "b" else f"L{lesion}"
+            rows.append({
+                "image_id": f"{table}{lesion}", "dx": "mel" if lesion % 2 else "nv",
+                "lesion_id": name, "split": side,
+            })  # fmt: skip
+        tables.append(write_table(tmp_path / table, rows))
+    return tables[0], tables[1]
+
+
+def test_lesion_ids_mean_the_same_where_a_shared_picture_bears_one_in_both(
+    tmp_path, run_audit, draw
+):
+    status, found = run_audit(*two_tables(tmp_path, draw, "L"))
+    assert status == 1
+    leaks = [(group["kind"], group["files"]) for group in found["leaking_groups"]]
+    assert leaks == [
+        ("exact", ["a: images/a0.png", "b: images/b0.png"]),
+        ("lesion", ["a: images/a1.png", "b: images/b1.png"]),
+    ]
+    assert found["shared_lesion_ids"] == []
+
+
+def test_lesion_ids_of_other_numberings_are_not_taken_for_the_same(tmp_path, run_audit, draw):
+    first, second = two_tables(tmp_path, draw, "M")
+    _, found = run_audit(first, second)
+    assert [group["kind"] for group in found["leaking_groups"]] == ["exact"]
+    text = (second / "metadata.csv").read_text()
+    (second / "metadata.csv").write_text(text.replace("M11,", "L3,"))
+    _, found = run_audit(first, second)
+    assert [group["kind"] for group in found["leaking_groups"]] == ["exact"]
+    assert found["shared_lesion_ids"] == [{"data_sets": ["a", "b"], "ids": ["L3"]}]
+
+
 def test_malignant_here_and_benign_there_is_a_conflict(folders, run_audit, draw, tmp_path):
     for label, seed in (("melanoma", 90), ("nevus", 0)):
         folder = tmp_path / "other" / label

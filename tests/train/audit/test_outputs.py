@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
 
 import pytest
 from PIL import Image
 
-from edge_runtime.errors import ClassError, UsageError
+from edge_runtime.errors import ClassError, TableError, UsageError
 from train.data.table import read_data
 
 
@@ -62,6 +63,15 @@ def test_description_and_licence_come_along(faulty, tmp_path, run_audit):
     assert (after.melanoma, after.description.generated) == ("mel", True)
     assert after.description.licence == "CC-BY-NC-4.0"
     assert after.description.citation == 'Läsion "1"'
+
+
+def test_name_that_no_table_can_hold_is_shown_and_not_written(folders, tmp_path, run_audit):
+    shutil.copy(folders / "Train/mel/00.jpg", folders / "Train/mel" / os.fsdecode(b"\xff.jpg"))
+    _, found = run_audit(folders)
+    assert found["duplicates"][0]["files"] == ["Train/mel/00.jpg", "Train/mel/?.jpg"]
+    with pytest.raises(TableError, match=r"The name b'\\xff\.jpg' is no UTF-8"):
+        run_audit(folders, "--fix", tmp_path / "fixed.csv")
+    assert not (tmp_path / "fixed.csv").exists()
 
 
 def test_table_that_is_audited_is_not_written_over(faulty, tmp_path, run_audit):
