@@ -81,7 +81,7 @@ class CheckpointFile:
                 facts = json.loads(str(stored[_FACTS]))
                 fingerprint, history = facts["fingerprint"], tuple(facts["history"])
                 arrays = {name: stored[name] for name in stored.files if name != _FACTS}
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise RunError(
                 f"{self._path} is damaged ({error}); remove {self._path.parent} and train anew."
             ) from None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from edge_runtime._files import sha256
 from edge_runtime._strict import to_json
+from edge_runtime.errors import ClassError
 from edge_runtime.preprocess import InputRule
 from train import progress
 from train.config import TrainConfig
@@ -43,9 +44,30 @@ class Prepared:
 
     @property
     def fingerprint(self) -> str:
-        """Changes with an image's content, its label or its part, and with the input rule."""
+        """Changes with an image's content, its label or its part, and with the input rule.
+
+        And with what the classes mean, as the best epoch is chosen by melanoma's figures.
+        """
         facts = [[r.image_id, r.sha256, r.label, r.lesion_id, r.split] for r in self.rows]
-        return sha256(json.dumps([self.data.codes, to_json(self.rule), facts]).encode())
+        classes = [self.data.melanoma, to_json(self.data.labels)]
+        return sha256(json.dumps([classes, to_json(self.rule), facts]).encode())
+
+    def check_learnable(self) -> None:
+        """Refuse a training part of which a target cannot be learnt.
+
+        Raises:
+            ClassError: no image to learn from, or none with or without a target.
+        """
+        truth = self.truth["train"]
+        for target in truth.targets:
+            positive = truth.positive(target)
+            if not positive.any() or positive.all():
+                found = "no" if not positive.any() else "only"
+                raise ClassError(
+                    f"The training images hold {found} {target} images ({len(positive)} images in "
+                    "all), so it cannot be learnt; add images of the missing kind, or have a split "
+                    "made (--resplit)."
+                )
 
 
 def prepare(data: Dataset, config: TrainConfig, rule: InputRule | None = None) -> Prepared:

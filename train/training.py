@@ -56,6 +56,7 @@ def fit_only(data: Dataset, config: TrainConfig, *, on_epoch: OnEpoch | None = N
     """
     built = _build(data, config)
     prepared = prepare(data, config)
+    prepared.check_learnable()
     built = _started(built, prepared, config)
     _announce(prepared, config, built)
     from train.fit import fit
@@ -99,6 +100,7 @@ def train(
     with recorded(out, data.description.name, config, resumed=resumed) as record:
         built = _build(data, config)
         prepared = prepare(data, config)
+        prepared.check_learnable()
         built = _started(built, prepared, config)
         teachers = _teachers(prepared, config)
         check_fits(built.model, config)  # nothing is left behind by what is refused

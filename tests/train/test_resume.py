@@ -99,6 +99,20 @@ def test_changed_data_are_refused(
     assert "no longer what" in said or "both sides" in said
 
 
+def test_changed_meaning_of_a_class_is_refused(
+    few: Path, killed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described = few / "dataset.toml"
+    before = described.read_text()
+    assert 'melanoma = "mel"' in before
+    described.write_text(before.replace('melanoma = "mel"', 'melanoma = "bcc"'))
+    try:
+        assert main(["train", "--resume", str(killed)]) == 2
+    finally:
+        described.write_text(before)
+    assert "no longer what" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_vanished_image_is_named_and_the_run_can_still_be_resumed(
     few: Path, killed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -179,9 +193,10 @@ def test_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
     file = CheckpointFile(tmp_path, "abc")
     file.save(kept(1))
     path = tmp_path / CHECKPOINT_FILE
-    path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(RunError, match="is damaged"):
-        file.load()
+    for length in (200, 0):
+        path.write_bytes(path.read_bytes()[:length])
+        with pytest.raises(RunError, match="is damaged"):
+            file.load()
 
 
 @pytest.mark.parametrize("facts", ['{"history": []}', '{"fingerprint": "abc"}', "[]"])

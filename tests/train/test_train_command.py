@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 from edge_runtime._files import sha256
 from edge_runtime.commands import main
@@ -169,6 +170,32 @@ def test_augmentation_is_shown_in_a_folder_that_exists(
     for path in (tmp_path, tmp_path / "nowhere" / "grid.png"):
         said = refused(["train", "--data", few, "--show-augmentation", path, *QUICK], capsys)
         assert "is a folder or lies in none" in said
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("", r"hold no melanoma images \(0 images in all\)"),
+        ("nv.png,nv,train\n", r"hold no melanoma images \(1 images in all\)"),
+    ],
+)
+def test_training_part_without_melanoma_is_refused_before_the_training(
+    rows: str, said: str, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {record.label: record.file for record in read_data(few).records}
+    (tmp_path / "data" / "images").mkdir(parents=True)
+    lines = ["image_id,dx,split"]
+    for part in ("val", "test"):
+        for number, label in enumerate(("mel", "nv")):
+            lines.append(f"{part}{number}.png,{label},{part}")
+    for number, line in enumerate([*lines[1:], "nv.png,nv"]):
+        name, label = line.split(",")[:2]
+        Image.open(files[label]).rotate(number).save(tmp_path / "data" / "images" / name)
+    table = "\n".join(lines) + "\n" + rows
+    (tmp_path / "data" / "metadata.csv").write_text(table)
+    words = ["train", "--data", tmp_path / "data", "--out", tmp_path / "run", *QUICK]
+    assert re.search(said, refused(words, capsys))
+    assert list(tmp_path.glob("run*")) == []
 
 
 def test_leaking_split_is_refused_and_resplit_is_offered(

@@ -106,13 +106,15 @@ def _compare(found: tuple[Entry, ...], arguments: argparse.Namespace) -> int:
 def _plot(found: tuple[Entry, ...], arguments: argparse.Namespace) -> int:
     from train.log import find
     from train.log.curves import draw
+    from train.output import writing
 
     if arguments.out.is_dir() or not arguments.out.parent.is_dir():
         raise UsageError(f"{arguments.out} cannot be written; name a file in a folder that exists.")
     entries = {word: find(word, found) for word in arguments.runs}
     alike = len({entry.name for entry in entries.values()}) < len(entries)
     curves = [_curves(e, word if alike else e.name) for word, e in entries.items()]
-    draw(curves, arguments.out)
+    with writing(arguments.out):
+        draw(curves, arguments.out)
     print(arguments.out)
     return 0
 

@@ -46,7 +46,9 @@ def lesion_weights(
 def interval(name: str, value: float, drawn: Sequence[Floats]) -> Metric:
     """A value with its 95% interval from the resamples; without one where there are none.
 
-    Resamples that cannot give the figure (NaN, for want of a class) do not count. The calibration
+    Resamples that cannot give the figure (NaN, for want of a class) do not count; where they are
+    more than half, the rest would tell of the lesions that happen to be there, and there is no
+    interval. The calibration
     error grows with every source of noise, and a resample adds one, so its resamples are moved
     back by their mean excess over the value (what the sample itself adds, ``ece_by_chance`` tells).
 
@@ -56,9 +58,10 @@ def interval(name: str, value: float, drawn: Sequence[Floats]) -> Metric:
         drawn: the same on resamples, in blocks of shape (b,).
     """
     found = np.concatenate(drawn) if drawn else np.empty(0)
-    found = found[~np.isnan(found)]
-    if not len(found):
+    given = found[~np.isnan(found)]
+    if 2 * len(given) <= len(found):
         return Metric(value)
+    found = given
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(found, [tail, 1 - tail]))
     if name == ECE:

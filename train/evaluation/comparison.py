@@ -12,6 +12,8 @@ from train.evaluation.figures import ECE, figures
 from train.evaluation.weighted import weighted_figures
 from train.metrics import Predictions
 
+_TARGETS = ("melanoma", "malignant")
+
 
 def compare(
     a: Predictions, b: Predictions, points_a: Mapping[str, OperatingPoint],
@@ -19,8 +21,8 @@ def compare(
 ) -> dict[str, Metric]:  # fmt: skip
     """The difference ``a`` minus ``b`` of every figure that both models have.
 
-    Figures of classes are compared where both tell the same classes apart, the calibration error
-    where both have the same first target.
+    Figures of classes are compared where both tell the same classes apart, those of a target where
+    both mean the same by it (`alike`), the calibration error where that is their first target.
 
     The bootstrap is paired: both models are measured on the same resamples of lesions, so what
     makes an image hard for both cancels. A difference is told from chance where its interval
@@ -39,14 +41,15 @@ def compare(
         raise ValueError("the answers of the two models are not of the same images")
     values_a, values_b = figures(a, points_a), figures(b, points_b)
     same_classes = a.classes_known == b.classes_known and _codes(a) == _codes(b)
-    targets = {*a.targets} & {*b.targets}
-    shared = [
-        name
-        for name in values_a
-        if name in values_b
-        and (same_classes or name.partition("_")[0] in targets or name == ECE)
-        and (name != ECE or a.main_target == b.main_target)
-    ]
+    same_classes = same_classes and np.array_equal(a.truth, b.truth)
+
+    def comparable(name: str) -> bool:
+        if name == ECE:
+            return a.main_target == b.main_target and alike(a, b, str(a.main_target))
+        target = name.partition("_")[0]
+        return alike(a, b, target) if target in _TARGETS else same_classes
+
+    shared = [name for name in values_a if name in values_b and comparable(name)]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in shared}
     for weights in lesion_weights(a.groups, bootstrap, seed):
         drawn_a = weighted_figures(a, points_a, weights)
@@ -54,6 +57,15 @@ def compare(
         for name in shared:
             drawn[name].append(drawn_a[name] - drawn_b[name])
     return {name: interval(name, values_a[name] - values_b[name], drawn[name]) for name in shared}
+
+
+def alike(a: Predictions, b: Predictions, target: str) -> bool:
+    """Whether both are asked for ``target``, and the same images are positive to both.
+
+    Two models may hold other classes malignant; their figures then answer two questions.
+    """
+    asked = target in a.targets and target in b.targets
+    return asked and np.array_equal(a.positive(target), b.positive(target))
 
 
 def _codes(predictions: Predictions) -> list[str]:

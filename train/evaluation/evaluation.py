@@ -16,7 +16,7 @@ from train import progress
 from train.data.tensors import load_tensors
 from train.evaluation.answered import Answered, answered, inspections
 from train.evaluation.classes import check_mapping, meet, missing_targets
-from train.evaluation.comparison import compare
+from train.evaluation.comparison import alike, compare
 from train.evaluation.images import Images
 from train.evaluation.skin_tone import SkinTone, skin_tone_of_file
 from train.evaluation.subgroups import Subgroup, auc_within, subgroups, table_attributes
@@ -86,11 +86,18 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models on the same images; ``difference`` is a minus b, figure by figure."""
+    """Two models on the same images.
+
+    Attributes:
+        a, b: each by itself.
+        difference: a minus b, of the figures that answer the same question.
+        notes: why others are left out of it.
+    """
 
     a: Evaluation
     b: Evaluation
     difference: Mapping[str, Metric]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate_subject(subject: Subject, images: Images, options: Options) -> Evaluation:
@@ -119,7 +126,14 @@ def compare_subjects(a: Subject, b: Subject, images: Images, options: Options) -
         found_a.predictions, found_b.predictions, a.points, b.points,
         bootstrap=options.bootstrap, seed=options.seed,
     )  # fmt: skip
-    return Comparison(found_a, found_b, difference)
+    answers = found_a.predictions, found_b.predictions
+    notes = tuple(
+        f"the two models do not hold the same images for {target}, so their figures of it are not "
+        "subtracted"
+        for target in answers[0].targets
+        if target in answers[1].targets and not alike(*answers, target)
+    )
+    return Comparison(found_a, found_b, difference, notes)
 
 
 def _unseen(

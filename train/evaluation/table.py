@@ -56,7 +56,7 @@ def comparison_table(comparison: Comparison) -> str:
     a, b = comparison.a, comparison.b
     heading = f"A: {a.subject.title}, B: {b.subject.title}, on {_images(a)}"
     columns = {"A": a.metrics, "B": b.metrics, "A - B": comparison.difference}
-    notes = _notes(list(dict.fromkeys([*a.notes, *b.notes])))
+    notes = _notes(list(dict.fromkeys([*a.notes, *b.notes, *comparison.notes])))
     subgroups = [
         f"{name}\n\n{table}"
         for name, found in (("A", a.subgroups), ("B", b.subgroups))
@@ -96,6 +96,7 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
     """The object of the first model, beside it that of the other, and their difference."""
     return {
         **evaluation_json(comparison.a),
+        "notes": [*comparison.a.notes, *comparison.notes],
         "against": evaluation_json(comparison.b),
         "difference": to_json(comparison.difference),
     }

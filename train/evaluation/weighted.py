@@ -66,10 +66,11 @@ def weighted_auc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -
 
 
 def weighted_balanced_accuracy(predictions: Predictions, weights: Floats) -> Floats:
-    """Mean recall of the classes that a weighting shows, shape (b,)."""
+    """Mean recall of the classes that the images show, shape (b,); NaN where one has no weight."""
     confusion = _confusion(predictions, weights)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return _mean(np.diagonal(confusion, axis1=1, axis2=2) / confusion.sum(axis=2))
+        recall = np.diagonal(confusion, axis1=1, axis2=2) / confusion.sum(axis=2)
+    return _mean(recall, np.unique(predictions.truth))
 
 
 def _confusion(predictions: Predictions, weights: Floats) -> Floats:
@@ -87,25 +88,25 @@ def _of_classes(
     confusion = _confusion(predictions, weights)
     right = np.diagonal(confusion, axis1=1, axis2=2)
     total, of_class, answered = confusion.sum(axis=(1, 2)), confusion.sum(2), confusion.sum(1)
-    shown = of_class > 0
+    shown, present = of_class > 0, np.unique(truth)
     recall = _kept(right / of_class, shown)
     precision = _kept(np.where(answered > 0, right / answered, NO_CALL), shown)
     f1 = _kept(2 * right / (of_class + answered), shown)
     found = {
         "accuracy": right.sum(axis=1) / total,
-        "balanced_accuracy": _mean(recall),
-        "macro_f1": _mean(f1),
-        "precision": _mean(precision),
-        "recall": _mean(recall),
+        "balanced_accuracy": _mean(recall, present),
+        "macro_f1": _mean(f1, present),
+        "precision": _mean(precision, present),
+        "recall": _mean(recall, present),
         "brier": weights @ _brier_of_rows(predictions) / total,
     }
     if not each_class:
         return found
     aucs = np.full_like(recall, np.nan)
-    for index in np.unique(truth):
+    for index in present:
         aucs[:, index] = _Curve(probabilities[:, index], truth == index, weights).auc
-    found["auc_macro"] = _mean(aucs)
-    for index in np.unique(truth):
+    found["auc_macro"] = _mean(aucs, present)
+    for index in present:
         code = predictions.labels[index].code
         found[f"precision_{code}"] = precision[:, index]
         found[f"recall_{code}"] = recall[:, index]
@@ -200,7 +201,10 @@ def _kept(values: Any, where: NDArray[np.bool_]) -> Floats:
     return np.where(where, values, np.nan)
 
 
-def _mean(values: Floats) -> Floats:
-    """Mean over the classes that a weighting shows."""
-    there = ~np.isnan(values)
-    return np.asarray(np.where(there, values, 0.0).sum(axis=1) / there.sum(axis=1))
+def _mean(values: Floats, present: NDArray[np.int64]) -> Floats:
+    """Mean over the classes that the images show; NaN where a weighting lacks one of them.
+
+    A mean of fewer classes would be another figure, with which a class of few lesions would tear an
+    end of the interval away.
+    """
+    return np.asarray(values[:, present].mean(axis=1))

@@ -55,11 +55,11 @@ class Recorder:
     def _append(self, event: Event) -> None:
         try:
             append(self._folder, event)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a full disk, or a name that is no UTF-8
             if not self._warned:
                 progress.say(
                     f"The experiment log in {self._folder} cannot be written "
-                    f"({error.strerror or error}); the run goes on without it."
+                    f"({getattr(error, 'strerror', None) or error}); the run goes on without it."
                 )
             self._warned = True
 

@@ -13,6 +13,7 @@ from typing import Any
 from edge_runtime._files import write_text
 from edge_runtime.errors import RunError, UsageError
 from train.data.table import Dataset
+from train.output import writing
 
 PLAN_FILE = "plan.json"
 _LOCK_FILE = ".lock"
@@ -33,7 +34,8 @@ def working_in(out: Path, plan: Mapping[str, Any]) -> Iterator[None]:
     """
     if out.is_file() or (out.is_dir() and not (out / PLAN_FILE).exists() and any(_others(out))):
         raise UsageError(f"{out} exists and was not begun by this verb; name another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     with (out / _LOCK_FILE).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # freed when the process ends, however
@@ -54,7 +56,8 @@ def digest_data(data: Dataset, digests: Sequence[str]) -> str:
         (record.image_id, record.label, record.lesion_id or "", record.split or "", digest)
         for record, digest in zip(data.records, digests, strict=True)
     ]
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    asked = [data.melanoma, [label.code for label in data.labels if label.malignant]]
+    return hashlib.sha256(json.dumps([asked, facts]).encode()).hexdigest()
 
 
 def _others(out: Path) -> Iterator[Path]:
@@ -87,5 +90,7 @@ def _difference(begun: Any, now: Any, where: str = "") -> str:
     if begun == now:
         return ""
     if where.rpartition(".")[2] == "data":
-        return "other images, labels or lesions than there are now"
+        return (
+            "other images, labels or lesions than there are now, or classes that mean other things"
+        )
     return f"{where.removeprefix('config.')} = {json.dumps(begun)}, and not {json.dumps(now)}"

@@ -22,6 +22,7 @@ def write_plots(tuned: Tuned, out: Path) -> list[Path]:
     courses.png      the objective over the tenths of each trial's epochs
     parameters.png   the objective against each value that was tuned
     importances.png  shares of the variance by value (fANOVA), from `FEWEST_FOR_IMPORTANCES` trials
+                     that are not all as good as each other
 
     Returns:
         the files.
@@ -38,7 +39,8 @@ def write_plots(tuned: Tuned, out: Path) -> list[Path]:
         "courses.png": lambda: draw.plot_intermediate_values(study),
         "parameters.png": lambda: draw.plot_slice(study, target_name=label),
     }
-    if len(completed(study)) >= FEWEST_FOR_IMPORTANCES:
+    values = {trial.value for trial in completed(study)}
+    if len(completed(study)) >= FEWEST_FOR_IMPORTANCES and len(values) > 1:
         plots["importances.png"] = lambda: draw.plot_param_importances(
             study, evaluator=FanovaImportanceEvaluator(seed=0), target_name=label
         )

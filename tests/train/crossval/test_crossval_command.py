@@ -158,6 +158,20 @@ def test_changed_data_are_refused(own: Path, images: Path, tmp_path: Path) -> No
     assert "begun with other images, labels or lesions" in refused(words(moved, own))
 
 
+def test_changed_meaning_of_a_class_is_refused(own: Path, images: Path, tmp_path: Path) -> None:
+    moved = Path(shutil.copytree(images, tmp_path / "few"))
+    described = moved / "dataset.toml"
+    text = described.read_text()
+    described.write_text(text.replace('melanoma = "mel"', 'melanoma = "bcc"'))
+    assert described.read_text() != text
+    assert "classes that mean other things" in refused(words(moved, own))
+
+
+def test_place_below_a_file_is_refused(images: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be written (" in refused(words(images, tmp_path / "file" / "cv"))
+
+
 def test_an_altered_fold_is_refused_by_name(own: Path, images: Path) -> None:
     with (own / "fold-2" / "history.csv").open("a") as file:
         file.write("\n")

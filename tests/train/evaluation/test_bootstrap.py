@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+from edge_runtime.manifest import Metric
 from tests.train.evaluation.simulated import POINTS, seven_classes, two_classes
-from train.evaluation.bootstrap import lesion_weights
+from train.evaluation.bootstrap import interval, lesion_weights
 from train.metrics import evaluate
 
 
@@ -59,3 +60,11 @@ def test_the_same_seed_gives_the_same_intervals():
     first = evaluate(answered, POINTS, bootstrap=50, seed=1)
     assert evaluate(answered, POINTS, bootstrap=50, seed=1) == first
     assert evaluate(answered, POINTS, bootstrap=50, seed=2) != first
+
+
+def test_no_interval_where_most_resamples_lack_what_is_measured():
+    """By chance, a resample holds the one lesion that counts in 63 of 100; half would not do."""
+    drawn = np.where(np.arange(100) < 63, 0.8, np.nan)
+    assert interval("auc", 0.8, [drawn]) == Metric(0.8, 0.8, 0.8)
+    assert interval("auc", 0.8, [drawn[13:]]) == Metric(0.8, 0.8, 0.8)
+    assert interval("auc", 0.8, [drawn[26:]]) == Metric(0.8)

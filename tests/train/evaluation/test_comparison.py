@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.train.evaluation.simulated import POINTS, seven_classes
-from train.evaluation.comparison import compare
+from tests.train.evaluation.simulated import LABELS, POINTS, seven_classes
+from train.evaluation.comparison import alike, compare
 from train.metrics import evaluate
 
 
@@ -47,6 +47,28 @@ def test_difference_is_that_of_the_two_evaluations():
     assert set(difference) == set(a) - {"ece_by_chance"}
     for name, metric in difference.items():
         assert metric.value == a[name].value - b[name].value
+
+
+def test_targets_that_mean_other_classes_are_not_subtracted():
+    answered = seven_classes()
+    labels = tuple(replace(label, malignant=label.code in ("bkl", "mel")) for label in LABELS)
+    other = replace(answered, labels=labels)
+    assert alike(answered, other, "melanoma")
+    assert not alike(answered, other, "malignant")
+    difference = compare(answered, other, POINTS, POINTS, bootstrap=0, seed=0)
+    assert not any(name.startswith("malignant") for name in difference)
+    assert {"melanoma_auc", "accuracy", "ece"} <= set(difference)
+    unlike = compare(answered, replace(other, melanoma="bkl"), POINTS, POINTS, bootstrap=0, seed=0)
+    assert {name for name in unlike if name.startswith(("mel", "mal", "ece"))} == set()
+
+
+def test_figures_of_classes_need_the_same_classes():
+    answered = seven_classes()
+    renamed = tuple(replace(label, code=f"{label.code}2") for label in LABELS)
+    other = replace(answered, labels=renamed, melanoma="mel2")
+    difference = compare(answered, other, POINTS, POINTS, bootstrap=0, seed=0)
+    assert "melanoma_auc" in difference
+    assert "accuracy" not in difference
 
 
 def test_answers_to_other_images_are_refused():

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn import metrics as sk
@@ -75,12 +77,18 @@ def test_weighted_figures_equal_scikit_learn_on_the_repeated_images(digits: int 
     weights[2, answered.truth == CODES.index("mel")] = 0
     fast = weighted_figures(answered, POINTS, weights.astype(float))
     assert set(fast) == set(figures(answered, POINTS))
+    means = ("balanced_accuracy", "macro_f1", "precision", "recall", "auc_macro")
+    shown = {row: set(answered.truth[counts > 0].tolist()) for row, counts in enumerate(weights)}
+    assert any(shown[row] == set(answered.truth.tolist()) for row in shown)
     for row, counts in enumerate(weights):
         slow = figures(answered.take(np.repeat(np.arange(120), counts)), POINTS)
         given = {name: values[row] for name, values in fast.items() if not np.isnan(values[row])}
         if row == 2:  # no melanoma: the other target's error takes its place in `figures`
             slow.pop("ece"), given.pop("ece")
             assert "melanoma_auc" not in given
+        if shown[row] != set(answered.truth.tolist()):  # a mean of fewer classes is another figure
+            assert not set(means) & set(given)
+            slow = {name: value for name, value in slow.items() if name not in means}
         assert given == pytest.approx(slow, abs=1e-12)
 
 
@@ -92,6 +100,20 @@ def test_figures_of_a_class_without_images_are_left_out():
     assert not [name for name in found if name.startswith("melanoma")]
     assert {"malignant_auc", "accuracy", "ece", "recall_nv"} <= set(found)
     assert all(np.isfinite([m.value, m.low, m.high]).all() for m in found.values())
+
+
+def test_interval_of_a_mean_over_classes_does_not_lose_a_rare_one():
+    """A class of two images, both missed: resamples without it would give 0.8, and not 0.53."""
+    rng = np.random.default_rng(0)
+    truth = np.r_[np.repeat([4, 5], 100), 3, 3]
+    answers = np.where(rng.random(202) < 0.8, truth, np.where(truth == 4, 5, 4))
+    answers[200:] = 5
+    probabilities = np.full((202, 7), 0.02) + 0.86 * np.eye(7)[answers]
+    missed = replace(
+        seven_classes(images=202), probabilities=probabilities.astype(np.float32), truth=truth
+    )
+    metric = evaluate(missed, POINTS, bootstrap=500, seed=0)["balanced_accuracy"]
+    assert metric.low < metric.value < metric.high < 0.6
 
 
 def test_every_value_lies_within_its_interval():

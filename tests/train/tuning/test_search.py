@@ -21,6 +21,7 @@ from train.configuration import DataConfig, configuration, read_tables
 from train.data.table import Dataset, read_data
 from train.pieces.pool import Pool
 from train.synthetic import write_dataset
+from train.tuning.plots import FEWEST_FOR_IMPORTANCES
 from train.tuning.search import Tuned, Wish, tune
 from train.tuning.space import make_space
 from train.tuning.study import STUDY_FILE
@@ -75,6 +76,19 @@ def test_the_best_configuration_is_a_whole_one_that_train_accepts(data: Dataset,
     assert [row["state"] for row in rows] == ["trained"] * 3
     for picture in ("history", "courses", "parameters"):
         assert (out / f"{picture}.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_trials_that_are_all_as_good_tell_of_no_importance(
+    data: Dataset, out: Path, happenings: Path
+) -> None:
+    wish = Wish(SPACE, trials=FEWEST_FOR_IMPORTANCES)
+    (happenings / "alike").touch()
+    assert {row["val_auc"] for row in table(tune(data, CONFIG, out, wish, Pool(2)), out)} == {"1.0"}
+    assert (out / "history.png").exists()
+    assert not (out / "importances.png").exists()
+    (happenings / "alike").unlink()
+    table(tune(data, CONFIG, out, replace(wish, trials=wish.trials + 2), Pool(2)), out)
+    assert (out / "importances.png").exists()
 
 
 @pytest.mark.usefixtures("happenings")

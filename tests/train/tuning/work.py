@@ -26,4 +26,6 @@ def quick_trial(piece: TrialPiece) -> Trained:
     if (folder / f"vanish-{piece.number}").exists():
         raise DataError("An image has vanished.")
     value = 1 - abs(math.log10(piece.config.learning_rate / 2e-3)) / 4
+    if (folder / "alike").exists():
+        value = 1.0
     return Trained(value, 1, False, {5: value - 0.1, 10: value}, 0.1)
