@@ -9,6 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
+from edge_runtime.manifest import Metric
+from train.evaluation.table import DIGITS, shown
 from train.reference.recipes import FIGURES, Found, Try
 
 _LOST = (
@@ -60,9 +62,7 @@ def _row(one: Try, found: Found) -> tuple[str, ...]:
 
 
 def _text(metric: Mapping[str, Any] | None) -> str:
-    if metric is None:
-        return ""
-    return f"{metric['value']:.3f} [{metric['low']:.3f}, {metric['high']:.3f}]"
+    return "" if metric is None else shown(Metric(**metric), DIGITS)
 
 
 def _command(one: Try) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from edge_runtime.manifest import Metric
 from train.backend import versions
 from train.crossval.summary import Figure
+from train.evaluation.table import DIGITS, shown
 from train.reproduction import benign_malignant, nine_classes
 from train.reproduction.benign_malignant import Study
 from train.reproduction.nine_classes import METRICS, Outcome
@@ -102,11 +103,12 @@ def _difference(outcomes: Sequence[Outcome], study: Study) -> str:
 
 
 def _interval(metric: Metric) -> str:
-    return f"{metric.value:.3f} [{metric.low:.3f}, {metric.high:.3f}]"
+    return shown(metric, DIGITS)
 
 
 def _figure(figure: Figure) -> str:
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}], sd {figure.sd:.3f}"
+    interval = _interval(Metric(figure.value, figure.low, figure.high))
+    return f"{interval}, sd {figure.sd:.{DIGITS}f}"
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
