@@ -124,8 +124,17 @@ def operating_point(
     )
 
 
-def require_both(positive: NDArray[np.bool_], target: str) -> None:
-    """Refuse validation images on which no operating point can be chosen.
+def require_both(
+    positive: NDArray[np.bool_], target: str, *, part: str = "validation",
+    lost: str = "no operating point can be chosen",
+) -> None:  # fmt: skip
+    """Refuse a part of the data, validation by default, that has no example for or against.
+
+    Args:
+        positive: shape (n,).
+        target: what is looked for, for the error message.
+        part: whose images they are.
+        lost: what cannot be done with them.
 
     Raises:
         ClassError: no positive or no negative image.
@@ -133,8 +142,8 @@ def require_both(positive: NDArray[np.bool_], target: str) -> None:
     if not positive.any() or positive.all():
         found = "no" if not positive.any() else "only"
         raise ClassError(
-            f"The validation images hold {found} {target} images, so no operating point can be "
-            "chosen; add images of the missing kind, or have a split made (--resplit)."
+            f"The {part} images hold {found} {target} images, so {lost}; add images of the missing "
+            "kind, or have a split made (--resplit)."
         )
 
 

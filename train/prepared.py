@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from edge_runtime._files import sha256
 from edge_runtime._strict import to_json
-from edge_runtime.errors import ClassError
 from edge_runtime.preprocess import InputRule
 from train import progress
 from train.config import TrainConfig
@@ -60,14 +59,8 @@ class Prepared:
         """
         truth = self.truth["train"]
         for target in truth.targets:
-            positive = truth.positive(target)
-            if not positive.any() or positive.all():
-                found = "no" if not positive.any() else "only"
-                raise ClassError(
-                    f"The training images hold {found} {target} images ({len(positive)} images in "
-                    "all), so it cannot be learnt; add images of the missing kind, or have a split "
-                    "made (--resplit)."
-                )
+            lost = f"it cannot be learnt from them ({len(truth.truth)} in all)"
+            require_both(truth.positive(target), target, part="training", lost=lost)
 
 
 def prepare(data: Dataset, config: TrainConfig, rule: InputRule | None = None) -> Prepared:

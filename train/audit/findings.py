@@ -144,10 +144,11 @@ def find(items: Sequence[Item], near: Sequence[tuple[int, int, float]]) -> Findi
     exact = _chains(item.digest for item in items)
     edges = [(first, second) for first, second, _ in near]
     pictures = _components(len(items), [*exact, *edges])
-    ids, numbering = _lesion_ids(items), _numberings(items, pictures)
+    numbering = _numberings(items, pictures)
     lesions = _chains(
-        None if item.lesion is None else f"{numbering[item.source.name]}/{item.record.lesion_id}"
+        known and f"{numbering[item.source.name]}/{known}"
         for item in items
+        for known in (item.record.lesion_id,)
     )
     together = _components(len(items), [*exact, *edges, *lesions])
     weakest: dict[int, float] = defaultdict(lambda: 1.0)
@@ -175,7 +176,7 @@ def find(items: Sequence[Item], near: Sequence[tuple[int, int, float]]) -> Findi
                 lesion_conflicts.append(group)
     return Findings(
         tuple(duplicates), conflicts, tuple(leaks), tuple(lesion_conflicts), several,
-        _overlaps(items, pictures, together), _shared_ids(ids, numbering), together,
+        _overlaps(items, pictures, together), _shared_ids(items, numbering), together,
     )  # fmt: skip
 
 
@@ -198,15 +199,6 @@ def contradict(items: Iterable[Item]) -> bool:
     return False
 
 
-def _lesion_ids(items: Sequence[Item]) -> dict[str, set[str]]:
-    """The lesion ids of every data set."""
-    ids: dict[str, set[str]] = {item.source.name: set() for item in items}
-    for item in items:
-        if item.record.lesion_id is not None:
-            ids[item.source.name].add(item.record.lesion_id)
-    return ids
-
-
 def _numberings(items: Sequence[Item], pictures: NDArray[np.int64]) -> dict[str, str]:
     """For every data set the first that names lesions as it does.
 
@@ -226,7 +218,11 @@ def _numberings(items: Sequence[Item], pictures: NDArray[np.int64]) -> dict[str,
     return {name: names[numbers.index(number)] for name, number in zip(names, numbers, strict=True)}
 
 
-def _shared_ids(ids: Mapping[str, set[str]], numbering: Mapping[str, str]) -> tuple[SharedIds, ...]:
+def _shared_ids(items: Sequence[Item], numbering: Mapping[str, str]) -> tuple[SharedIds, ...]:
+    ids: dict[str, set[str]] = {name: set() for name in numbering}
+    for item in items:
+        if item.record.lesion_id is not None:
+            ids[item.source.name].add(item.record.lesion_id)
     pairs = (pair for pair in combinations(ids, 2) if numbering[pair[0]] != numbering[pair[1]])
     return tuple(
         SharedIds((a, b), tuple(sorted(ids[a] & ids[b]))) for a, b in pairs if ids[a] & ids[b]

@@ -16,13 +16,7 @@ from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
 from train.audit.findings import Group
 from train.audit.pictures import ODDITIES
-from train.audit.text import (
-    counts,
-    overlap_lines,
-    shared_ids_line,
-    side_order,
-    telling_first,
-)
+from train.audit.text import counts, overlap_lines, shared_ids_line, side_order, telling_first
 
 GROUPS, MEMBERS = 40, 8
 """Groups shown of each kind, and images of each group; the JSON has all of them."""

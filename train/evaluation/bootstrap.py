@@ -57,11 +57,10 @@ def interval(name: str, value: float, drawn: Sequence[Floats]) -> Metric:
         value: on the images as they are.
         drawn: the same on resamples, in blocks of shape (b,).
     """
-    found = np.concatenate(drawn) if drawn else np.empty(0)
-    given = found[~np.isnan(found)]
-    if 2 * len(given) <= len(found):
+    every = np.concatenate(drawn) if drawn else np.empty(0)
+    found = every[~np.isnan(every)]
+    if 2 * len(found) <= len(every):
         return Metric(value)
-    found = given
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(found, [tail, 1 - tail]))
     if name == ECE:

@@ -12,8 +12,6 @@ from train.evaluation.figures import ECE, figures
 from train.evaluation.weighted import weighted_figures
 from train.metrics import Predictions
 
-_TARGETS = ("melanoma", "malignant")
-
 
 def compare(
     a: Predictions, b: Predictions, points_a: Mapping[str, OperatingPoint],
@@ -47,7 +45,7 @@ def compare(
         if name == ECE:
             return a.main_target == b.main_target and alike(a, b, str(a.main_target))
         target = name.partition("_")[0]
-        return alike(a, b, target) if target in _TARGETS else same_classes
+        return alike(a, b, target) if target in a.targets else same_classes
 
     shared = [name for name in values_a if name in values_b and comparable(name)]
     drawn: dict[str, list[np.ndarray]] = {name: [] for name in shared}

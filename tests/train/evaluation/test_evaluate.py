@@ -25,7 +25,12 @@ from train.evaluation.evaluation import Options, compare_subjects, evaluate_subj
 from train.evaluation.images import images_of_data, images_of_run
 from train.evaluation.subgroups import auc_within
 from train.evaluation.subject import open_subject
-from train.evaluation.table import comparison_table, evaluation_json, evaluation_table
+from train.evaluation.table import (
+    comparison_json,
+    comparison_table,
+    evaluation_json,
+    evaluation_table,
+)
 from train.evaluation.trained_on import DIGITS, TRAINED_ON_FILE
 from train.metrics import evaluate
 
@@ -285,6 +290,19 @@ def test_a_worse_model_is_told_apart_on_the_same_images(run_folder: RunFolder):
     both = compare_subjects(subject, worse, images_of_run(run_folder, "test"), QUICK)
     assert both.difference["melanoma_auc"].low > 0
     assert both.difference["accuracy"].low > 0
+
+
+def test_figures_of_other_questions_are_not_subtracted_and_a_note_says_so(run_folder: RunFolder):
+    subject = open_subject(run_folder.folder)
+    labels = tuple(replace(label, malignant=label.code != "nv") for label in subject.labels)
+    assert labels != subject.labels
+    other = replace(subject, name="other", labels=labels)
+    both = compare_subjects(subject, other, images_of_run(run_folder, "test"), QUICK)
+    assert "melanoma_auc" in both.difference
+    assert "malignant_auc" not in both.difference
+    note = "do not hold the same images for malignant"
+    assert note in comparison_table(both)
+    assert any(note in one for one in comparison_json(both)["notes"])
 
 
 def test_a_run_and_its_bundle_are_compared(run_folder: RunFolder, bundle: Path, inside: Command):
