@@ -7,6 +7,7 @@ Values are scikit-learn's (`train.evaluation.figures`); intervals come from a bo
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -182,8 +183,12 @@ def evaluate(
 
     values = figures(predictions, points, each_class=each_class)
     resampled = functools.partial(weighted_figures, predictions, points, each_class=each_class)
+    blocks = lesion_weights(predictions.groups, bootstrap, seed)
+    drawn: list[dict[str, NDArray[np.float64]]] = []
     with ThreadPoolExecutor(usable_cores()) as pool:  # NumPy lets go of the interpreter's lock
-        drawn = list(pool.map(resampled, lesion_weights(predictions.groups, bootstrap, seed)))
+        # As many at a time as there are threads: the pool itself would take all of them at once.
+        while taken := list(itertools.islice(blocks, usable_cores())):
+            drawn += pool.map(resampled, taken)
     metrics = {
         name: interval(name, value, [block[name] for block in drawn])
         for name, value in values.items()

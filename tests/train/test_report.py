@@ -373,6 +373,13 @@ def test_reliability_bins_hold_equally_many_images_and_their_shares():
         assert found.low <= found.observed <= found.high
 
 
+def test_reliability_bins_do_not_depend_on_the_order_of_images_of_one_probability():
+    scores, positive = np.full(30, 0.2), np.arange(30) < 6
+    straight = plots.reliability_bins(scores, positive)
+    assert plots.reliability_bins(scores[::-1], positive[::-1]) == straight
+    assert [found.observed for found in straight] == pytest.approx([0.2] * 15)
+
+
 LABELS = (
     Label("bcc", "carcinoma", True),
     Label("mel", "melanoma", True),

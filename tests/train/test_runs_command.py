@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,64 @@ def test_runs_on_other_images_are_not_paired(
     printed = call("compare", "all", "fewer")
     assert "no paired difference, as their validation images differ" in " ".join(printed.split())
     assert "A - B" not in printed
+
+
+def test_runs_on_images_of_other_labels_are_not_paired(
+    call: Callable[..., str], tmp_path: Path, run_folder: RunFolder
+) -> None:
+    rows = run_folder.rows()
+    relabelled = next(row.image_id for row in rows if row.split == "val" and row.label != "nv")
+
+    def other(name: str, rows: Rows) -> Rows:
+        for row in rows:
+            if row.get("image_id") == relabelled and name in ("split.csv", "predictions_val.csv"):
+                row["label"] = "nv"
+        return rows
+
+    copy_of(run_folder, tmp_path / "before")
+    copy_of(run_folder, tmp_path / "after", change=other)
+    compared = json.loads(call("compare", "before", "after", "--json"))
+    assert compared["difference"] is None
+    assert compared["data"]["relabelled"] == 1
+    printed = " ".join(call("compare", "before", "after").split())
+    assert "no paired difference, as their validation images bear different labels" in printed
+
+
+def test_difference_of_runs_that_know_other_lesions_is_paired_by_the_larger_ones(
+    call: Callable[..., str], tmp_path: Path, run_folder: RunFolder
+) -> None:
+    """Whichever of both knows that photographs are of one lesion."""
+
+    def merged(name: str, rows: Rows) -> Rows:
+        if name == "split.csv":
+            of_class: Counter[str] = Counter()
+            for row in rows:
+                of_class[row["label"]] += 1
+                row["lesion_id"] = f"{row['split']} {row['label']} {of_class[row['label']] // 8}"
+        elif name.startswith("predictions"):
+            spoil_probabilities(rows)
+        return rows
+
+    def spoilt(name: str, rows: Rows) -> Rows:
+        if name.startswith("predictions"):
+            spoil_probabilities(rows)
+        return rows
+
+    copy_of(run_folder, tmp_path / "fine")
+    copy_of(run_folder, tmp_path / "coarse", change=merged)
+    copy_of(run_folder, tmp_path / "fine_too", change=spoilt)
+
+    def difference(one: str, other: str) -> dict[str, float]:
+        found = json.loads(call("compare", one, other, "--json"))["difference"]["melanoma_auc"]
+        assert isinstance(found, dict)
+        return found
+
+    forth, back = difference("fine", "coarse"), difference("coarse", "fine")
+    assert forth["value"] == pytest.approx(-back["value"])
+    assert (forth["low"], forth["high"]) == pytest.approx((-back["high"], -back["low"]))
+    of_images = difference("fine", "fine_too")
+    assert forth["value"] == pytest.approx(of_images["value"])
+    assert (forth["low"], forth["high"]) != (of_images["low"], of_images["high"])
 
 
 def test_run_that_did_not_finish_cannot_be_compared(

@@ -31,6 +31,7 @@ class CrossValidation:
     Attributes:
         data: name of the data set.
         images, lesions: how many; where lesions are unknown, copied files count as one.
+        lesions_known: images of which the lesion is known.
         left_out: images of a test part that the data brings, used in no fold.
         config: how every fold was trained.
         runs: the folds' run folders.
@@ -41,6 +42,7 @@ class CrossValidation:
     data: str
     images: int
     lesions: int
+    lesions_known: int
     left_out: int
     config: TrainConfig
     runs: tuple[RunFolder, ...]
@@ -91,6 +93,7 @@ def cross_validate(
             data=data.description.name,
             images=len(data.records),
             lesions=len(set(groups_of(data.records, digests))),
+            lesions_known=sum(bool(record.lesion_id) for record in data.records),
             left_out=left_out,
             config=config,
             runs=runs,

@@ -14,6 +14,7 @@ from edge_runtime.manifest import Metric
 from train.crossval.plot import plot_folds
 from train.crossval.summary import Figure
 from train.crossval.validation import CrossValidation
+from train.evaluation.certainty import certainty_notes, resampling_notes
 from train.evaluation.table import shown
 
 SCHEMA_VERSION = 1
@@ -69,8 +70,8 @@ def result_table(result: CrossValidation) -> str:
     rows = [_row(_words(name), result.metrics[name]) for name in _general(result)]
     heads = ["", "mean [95% interval]", "sd", "lowest", "highest"]
     parts = [
-        f"{len(result.runs)} folds of {result.data}: {result.images:,} images of "
-        f"{result.lesions:,} lesions",
+        f"{len(result.runs)} folds of {result.data}: {result.images:,} images"
+        + (f" of {result.lesions:,} lesions" if result.lesions_known else ""),
         str(tabulate(rows, heads, "simple", disable_numparse=True)),
         _classes(result),
         "\n".join([INTERVAL_NOTE, *_notes(result)]),
@@ -128,7 +129,15 @@ def _notes(result: CrossValidation) -> list[str]:
         f"{_words(name)} is the mean of {count} folds, as the others lack the images for it."
         for name, count in partial.items()
     ]
-    return notes
+    metrics = {
+        name: Metric(figure.value, figure.low, figure.high)
+        for name, figure in result.metrics.items()
+    }
+    said = [
+        *resampling_notes(result.lesions_known, result.images),
+        *certainty_notes(metrics, [fold.predictions for fold in result.answers]),
+    ]
+    return [*notes, *(f"{note}." for note in said)]
 
 
 def _predictions(result: CrossValidation) -> str:

@@ -15,6 +15,7 @@ from edge_runtime.manifest import Metric, OperatingPoint
 from train import progress
 from train.data.tensors import load_tensors
 from train.evaluation.answered import Answered, answered, inspections
+from train.evaluation.certainty import certainty_notes, resampling_notes
 from train.evaluation.classes import check_mapping, meet, missing_targets
 from train.evaluation.comparison import alike, compare
 from train.evaluation.images import Images
@@ -204,9 +205,9 @@ def _evaluate(
         ),
         *_listing_notes(subject),
         *truth.notes,
-        *_resampling_notes(images),
+        *resampling_notes(images.lesions_known, len(images.records)),
         *missing_targets(predictions),
-        *_certainty_notes(predictions, metrics),
+        *certainty_notes(metrics, [predictions]),
         *found_notes,
     ]
     return Evaluation(subject, images, predictions, metrics, found, tuple(said), passing)
@@ -232,10 +233,10 @@ def subgroups_of(
         "resolution": images.resolutions(),
         "skin tone": ["" if tone is None else tone.category for tone in tones],
     }
-    found = subgroups(predictions, attributes, points, bootstrap=bootstrap, seed=seed)
+    found, notes = subgroups(predictions, attributes, points, bootstrap=bootstrap, seed=seed)
     estimated = [tone for tone in tones if tone is not None]
     if not estimated:
-        return found, ["no image shows enough skin around the lesion to estimate its tone"]
+        return found, [*notes, "no image shows enough skin around the lesion to estimate its tone"]
     spread = float(np.median([tone.uncertainty for tone in estimated]))
     ambiguous = sum(tone.ambiguous for tone in estimated)
     note = (
@@ -244,7 +245,7 @@ def subgroups_of(
         "between two categories); light and white balance shift it, so it describes the picture "
         "and not the person"
     )
-    return found, [note]
+    return found, [*notes, note]
 
 
 def _skin_tones(images: Images) -> list[SkinTone | None]:
@@ -259,42 +260,10 @@ def _skin_tones(images: Images) -> list[SkinTone | None]:
     return tones
 
 
-def _resampling_notes(images: Images) -> list[str]:
-    known, total = images.lesions_known, len(images.records)
-    if not known:
-        return ["the data names no lesions, so intervals resample images (copies "
-                "together) and may be too narrow"]  # fmt: skip
-    if known < total:
-        return [f"the lesion is known for {known} of {total} images; each of the others counts as "
-                "a lesion of its own"]  # fmt: skip
-    return []
-
-
 def _listing_notes(subject: Subject) -> list[str]:
     """What a bundle's list of training images cannot tell."""
-    if not subject.trained_on.known or subject.trained_on.ids:
+    seen = subject.trained_on
+    if not seen.known or seen.ids or seen.lesions:
         return []
     return [f"{subject.title} lists the files that it was trained on and no lesions, so other "
             "photographs of those, or resized copies, would not be told"]  # fmt: skip
-
-
-def _certainty_notes(predictions: Predictions, metrics: Mapping[str, Metric]) -> list[str]:
-    """Where all answers were right (or wrong), no resample differs, and the interval is a point.
-
-    The rule of three (Hanley & Lippman-Hand, JAMA 249, 1983, 1743-1745) says what is possible.
-    """
-    notes = []
-    for target in predictions.targets:
-        for kind, side in (("sensitivity", True), ("specificity", False)):
-            name = f"{target}_{kind}"
-            if name not in metrics or 0 < metrics[name].value < 1:
-                continue
-            rows = predictions.positive(target) == side
-            lesions = len(np.unique(predictions.groups[rows]))
-            reach = min(1.0, 3 / lesions)
-            limit = f"as low as {1 - reach:.2f}" if metrics[name].value else f"up to {reach:.2f}"
-            notes.append(
-                f"{name} is {metrics[name].value:.0f} on {lesions} lesions, where no resample can "
-                f"differ; the true value may well be {limit} (rule of three)"
-            )
-    return notes

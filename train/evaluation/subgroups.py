@@ -10,12 +10,14 @@ import numpy as np
 
 from edge_runtime.manifest import Metric, OperatingPoint
 from train.evaluation.bootstrap import interval, lesion_weights
+from train.evaluation.certainty import certainty_notes
 from train.evaluation.skin_tone import CATEGORIES
 from train.evaluation.weighted import weighted_auc
 from train.metrics import Predictions, evaluate
 
 LEAST = 10
-"""Positives, and negatives, that a subgroup needs before figures of it say anything."""
+"""Lesions with, and without, what is looked for that a subgroup needs before figures of it say
+anything."""
 
 MOST_VALUES = 15
 """Values of one attribute that are listed; the rarer ones are put together as `OTHER`."""
@@ -39,7 +41,7 @@ class Subgroup:
         images: how many.
         positives: how many of them are melanoma (malignant, where no melanoma can be told).
         metrics: AUC, sensitivity and specificity of that target, and balanced accuracy; empty with
-            fewer than `LEAST` positives or negatives.
+            fewer than `LEAST` lesions of either answer.
     """
 
     attribute: str
@@ -52,7 +54,7 @@ class Subgroup:
 def subgroups(
     predictions: Predictions, attributes: Mapping[str, Sequence[str]],
     points: Mapping[str, OperatingPoint], *, bootstrap: int, seed: int,
-) -> tuple[Subgroup, ...]:  # fmt: skip
+) -> tuple[tuple[Subgroup, ...], list[str]]:  # fmt: skip
     """Figures of every value of every attribute.
 
     Args:
@@ -61,26 +63,30 @@ def subgroups(
         points: frozen operating points by target.
         bootstrap: number of resamples; 0 gives values without intervals.
         seed: of the resampling.
+
+    Returns:
+        the subgroups, and what their intervals cannot tell.
     """
     target = predictions.main_target or predictions.targets[0]
     names = (*(f"{target}_{kind}" for kind in ("auc", "sensitivity", "specificity")),
              "balanced_accuracy")  # fmt: skip
     positive = predictions.positive(target)
-    found = []
+    found, notes = [], []
     for attribute, given in attributes.items():
         values = _listed(given)
         for value in sorted(set(values), key=_place):
             rows = values == value
             metrics: dict[str, Metric] = {}
-            if _enough(positive[rows]):
-                part = predictions.take(rows)
+            part = predictions.take(rows)
+            if _enough(part, target):
                 measured = evaluate(
                     part, points, bootstrap=bootstrap, seed=seed, each_class=False
                 )  # fmt: skip
                 metrics = {name: measured[name] for name in names if name in measured}
+                notes += certainty_notes(metrics, [part], f"{attribute} {value}")
             images, positives = int(rows.sum()), int(positive[rows].sum())
             found.append(Subgroup(attribute, str(value), images, positives, metrics))
-    return tuple(found)
+    return tuple(found), notes
 
 
 def auc_within(
@@ -98,15 +104,16 @@ def auc_within(
         bootstrap, seed: as for `subgroups`.
 
     Returns:
-        the mean over strata with at least `LEAST` positives and negatives, all alike; None with
-        fewer than two of them.
+        the mean over strata with at least `LEAST` lesions of either answer, all alike; None
+        with fewer than two of them.
     """
     scores, positive, values = (
         predictions.scores(target),
         predictions.positive(target),
         _text(strata),
     )
-    parts = [rows for value in sorted(set(values)) if _enough(positive[rows := values == value])]
+    every = [values == value for value in sorted(set(values))]
+    parts = [rows for rows in every if _enough(predictions.take(rows), target)]
     if len(parts) < 2:
         return None
 
@@ -148,8 +155,9 @@ def table_attributes(rows: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _enough(positive: np.ndarray) -> bool:
-    return min(int(positive.sum()), int((~positive).sum())) >= LEAST
+def _enough(predictions: Predictions, target: str) -> bool:
+    positive, groups = predictions.positive(target), predictions.groups
+    return min(len(np.unique(groups[side])) for side in (positive, ~positive)) >= LEAST
 
 
 def _text(values: Sequence[str]) -> np.ndarray:

@@ -29,7 +29,8 @@ class TrainedOn:
         known: whether the training images can be told at all.
         digests: first `DIGITS` digits of the SHA-256 of each training image.
         chosen_on: the same of the validation images, on which thresholds were chosen.
-        ids: stems of the training images' ids.
+        ids: stems of the training images' ids; none where one occurs twice, as where the files of
+            every class are numbered from 1: such a number names no image.
         lesions: ids of the lesions that were trained on.
     """
 
@@ -52,7 +53,7 @@ def trained_on_run(run: RunFolder) -> TrainedOn:
         known=True,
         digests=frozenset(row.sha256[:DIGITS] for row in seen),
         chosen_on=frozenset(row.sha256[:DIGITS] for row in rows if row.split == "val"),
-        ids=frozenset(_stem(row.image_id) for row in seen),
+        ids=_names([row.image_id for row in seen]),
         lesions=frozenset(row.lesion_id for row in seen if row.lesion_id),
     )
 
@@ -117,9 +118,9 @@ def overlap_notes(
     elif split == "val":
         notes.append(f"if these are the validation images of {title}, its thresholds were chosen "
                      "on them")  # fmt: skip
+    named = _names([record.image_id for record in records]) & trained.ids
     alike = sum(
-        record.lesion_id in trained.lesions or _stem(record.image_id) in trained.ids
-        for record in records
+        record.lesion_id in trained.lesions or _stem(record.image_id) in named for record in records
     )
     if alike:
         notes.append(
@@ -127,6 +128,12 @@ def overlap_notes(
             "with other content: resized copies, perhaps; `dermedge audit` tells"
         )
     return notes
+
+
+def _names(image_ids: Sequence[str]) -> frozenset[str]:
+    """Stems that name an image wherever it lies; none where one of them means two."""
+    stems = frozenset(map(_stem, image_ids))
+    return stems if len(stems) == len(image_ids) else frozenset()
 
 
 def _stem(image_id: str) -> str:

@@ -146,14 +146,19 @@ def precision_recall_curves(
 def reliability_bins(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> tuple[Bin, ...]:
     """Images in the order of the probability, cut into `BINS` bins of as equal size as can be.
 
+    Where the cut falls among images of one probability, both bins have the share of them that is
+    true, so that the order of the images does not matter.
+
     Args:
         scores: probabilities, shape (n,).
         positive: what is true, shape (n,).
     """
+    _, level = np.unique(scores, return_inverse=True)
+    true = (np.bincount(level, positive) / np.bincount(level))[level]
     bins = []
-    for chosen in np.array_split(np.argsort(scores, kind="stable"), BINS):
+    for chosen in np.array_split(np.argsort(scores), BINS):
         if len(chosen):
-            share, mean = float(positive[chosen].mean()), float(scores[chosen].mean())
+            share, mean = float(true[chosen].mean()), float(scores[chosen].mean())
             bins.append(Bin(mean, share, *wilson(share, len(chosen)), len(chosen)))
     return tuple(bins)
 

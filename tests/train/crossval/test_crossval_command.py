@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from edge_runtime.errors import DermedgeError, RunError
 from tests.conftest import ROOT
 from tests.train.pieces.test_pool import is_running
 from train.commands import crossval
+from train.crossval.summary import Fold, summarize
+from train.crossval.validation import CrossValidation, cross_validate
+from train.crossval.writing import result_json, result_table
 from train.run import RunFolder
 from train.synthetic import write_dataset
 
@@ -142,6 +146,44 @@ def test_figures_are_printed_and_drawn(
     assert (finished / "folds.png").read_bytes()[:4] == b"\x89PNG"
     called(words(images, finished, "--json"))
     assert json.loads(capsys.readouterr().out) == record(finished)
+
+
+def test_limits_of_the_intervals_are_told(
+    finished: Path,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No lesions in the data, and thresholds by which every melanoma is found."""
+    found: list[CrossValidation] = []
+
+    def seen(*given: Any, **named: Any) -> CrossValidation:
+        found.append(cross_validate(*given, **named))
+        return found[0]
+
+    monkeypatch.setattr("train.crossval.validation.cross_validate", seen)
+    called(words(images, finished))
+    (result,) = found
+    assert f"images of {result.lesions} lesions" in capsys.readouterr().out
+    certain = [
+        Fold(one.predictions, {k: replace(p, threshold=0.0) for k, p in one.points.items()})
+        for one in result.answers
+    ]
+    nameless = replace(
+        result, lesions_known=0, answers=tuple(certain),
+        metrics=summarize(certain, bootstrap=20, seed=0),
+    )  # fmt: skip
+    printed = result_table(nameless)
+    assert "lesions" not in printed.splitlines()[0]
+    assert "the data names no lesions, so intervals resample images" in printed
+    groups = {
+        group
+        for one in certain
+        for group in one.predictions.groups[one.predictions.positive("melanoma")].tolist()
+    }
+    assert f"melanoma_sensitivity is 1 on {len(groups)} lesions" in printed
+    assert f"as low as {1 - 3 / len(groups):.2f} (rule of three)." in printed
+    assert all(note in printed for note in result_json(nameless)["notes"])
 
 
 def test_a_changed_configuration_is_refused(finished: Path, images: Path) -> None:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
+from edge_runtime.backends import usable_cores
 from edge_runtime.manifest import Metric
 from tests.train.evaluation.simulated import POINTS, seven_classes, two_classes
 from train.evaluation.bootstrap import interval, lesion_weights
+from train.evaluation.weighted import weighted_figures
 from train.metrics import evaluate
 
 
@@ -68,3 +72,34 @@ def test_no_interval_where_most_resamples_lack_what_is_measured():
     assert interval("auc", 0.8, [drawn]) == Metric(0.8, 0.8, 0.8)
     assert interval("auc", 0.8, [drawn[13:]]) == Metric(0.8, 0.8, 0.8)
     assert interval("auc", 0.8, [drawn[26:]]) == Metric(0.8)
+
+
+def test_interval_of_the_calibration_error_is_moved_by_what_resampling_adds():
+    drawn = [np.linspace(0.10, 0.20, 101)]
+    moved = interval("ece", 0.08, drawn)
+    as_it_is = interval("brier", 0.08, drawn)
+    assert (as_it_is.low, as_it_is.high) == pytest.approx((0.1025, 0.1975))
+    assert (moved.low, moved.high) == pytest.approx((0.1025 - 0.07, 0.1975 - 0.07))
+
+
+def test_no_more_resamples_are_held_than_are_worked_on(monkeypatch: pytest.MonkeyPatch):
+    """Weights of 400,000 images in 1,000 resamples would take 3 GB."""
+    ahead = most = 0
+
+    def counted(*given: object) -> Iterator[np.ndarray]:
+        nonlocal ahead, most
+        for block in lesion_weights(*given):
+            ahead, most = ahead + 1, max(most, ahead + 1)
+            yield block
+
+    def done(*given: object, **named: object) -> dict[str, np.ndarray]:
+        nonlocal ahead
+        found = weighted_figures(*given, **named)
+        ahead -= 1
+        return found
+
+    monkeypatch.setattr("train.evaluation.bootstrap.BLOCK", 60)
+    monkeypatch.setattr("train.evaluation.bootstrap.lesion_weights", counted)
+    monkeypatch.setattr("train.evaluation.weighted.weighted_figures", done)
+    evaluate(seven_classes(images=60), POINTS, bootstrap=50, seed=0, each_class=False)
+    assert 0 < most <= usable_cores()

@@ -31,7 +31,7 @@ from train.evaluation.table import (
     evaluation_json,
     evaluation_table,
 )
-from train.evaluation.trained_on import DIGITS, TRAINED_ON_FILE
+from train.evaluation.trained_on import DIGITS, TRAINED_ON_FILE, trained_on_run
 from train.metrics import evaluate
 
 if TYPE_CHECKING:
@@ -169,6 +169,30 @@ def test_lesions_and_ids_of_the_training_images_are_noted(run_folder: RunFolder,
     images = images_of_data(read_data(data), "test")
     found = evaluate_subject(open_subject(run_folder.folder), images, QUICK)
     assert any(note.startswith("1 images bear the id") for note in found.notes)
+
+
+def test_numbers_of_files_in_the_folders_of_classes_are_no_names(
+    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Image 1 of a class here and image 1 of any class there have nothing in common."""
+    data = class_folders(tmp_path, run_folder, ["test"])
+    for folder in data.iterdir():
+        for number, file in enumerate(sorted(folder.iterdir())):
+            file.rename(folder / f"{number}.png")
+    images = images_of_data(read_data(data), "test")
+    subject = open_subject(run_folder.folder)
+
+    def noted(ids: Iterable[str]) -> bool:
+        seen = replace(subject.trained_on, ids=frozenset(ids))
+        found = evaluate_subject(replace(subject, trained_on=seen), images, QUICK)
+        return any("bear the id" in note for note in found.notes)
+
+    assert not noted(map(str, range(20)))
+    trained = [row for row in run_folder.rows() if row.split == "train"]
+    assert trained_on_run(run_folder).ids == {row.image_id for row in trained}
+    numbered = [replace(row, image_id=f"{row.label}/{n // 2}.jpg") for n, row in enumerate(trained)]
+    monkeypatch.setattr(type(run_folder), "rows", lambda _: numbered)
+    assert trained_on_run(run_folder).ids == frozenset()
 
 
 def test_validation_images_come_with_a_warning(run_folder: RunFolder, tmp_path: Path):

@@ -19,12 +19,12 @@ from tests.train.tuning.work import FOLDER, quick_trial
 from train.config import TrainConfig
 from train.configuration import DataConfig, configuration, read_tables
 from train.data.table import Dataset, read_data
-from train.pieces.pool import Pool
+from train.pieces.pool import TRIES, Pool
 from train.synthetic import write_dataset
 from train.tuning.plots import FEWEST_FOR_IMPORTANCES
 from train.tuning.search import Tuned, Wish, tune
-from train.tuning.space import make_space
-from train.tuning.study import STUDY_FILE
+from train.tuning.space import distributions, make_space
+from train.tuning.study import STUDY_FILE, open_study
 from train.tuning.writing import result_json, result_text, write_results
 
 CONFIG = TrainConfig(arch="plain_cnn", input_size=32)
@@ -139,6 +139,15 @@ def test_a_killed_trial_is_begun_again_with_its_values(
     assert [row["state"] for row in rows] == ["interrupted", "trained", "trained"]
     assert {rows[1][name] for name in SPACE} == {rows[0][name] for name in SPACE}
     assert result_json(tuned)["trials"]["interrupted"] == 1
+
+
+def test_a_trial_that_dies_every_time_is_not_begun_for_ever(out: Path) -> None:
+    out.mkdir()
+    asked = []
+    for _ in range(TRIES + 2):  # every call is killed while its trial is at work
+        study = open_study(out, CONFIG, SPACE, "val_auc")
+        asked.append(study.ask(distributions(SPACE)).params)
+    assert [values == asked[0] for values in asked] == [True] * TRIES + [False] * 2
 
 
 def test_a_trial_that_cannot_be_trained_is_told_of_and_the_others_are_kept(
