@@ -46,7 +46,9 @@ def started_from(built: Built, run: RunFolder, prepared: Prepared) -> Built:
             "that was asked for; start from a run of the same --arch and --width."
         )
     built.model.set_weights(before)
-    return replace(built, weights=f"those of the run {run.run.name} ({run.run.weights})")
+    return replace(
+        built, weights=f"{run.run.weights}, which gave the run {run.run.name}; trained on"
+    )
 
 
 def refuse_unlisted(run: RunFolder, prepared: Prepared) -> None:

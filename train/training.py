@@ -229,11 +229,13 @@ def _taught_by(config: TrainConfig, teachers: Sequence[Teacher]) -> str:
     """Words for the run and its card."""
     if not teachers:
         return ""
-    told = " and ".join(
+    *others, last = [
         f"{Path(run).name} ({teacher.digest[:12]})"
         for run, teacher in zip(config.teacher, teachers, strict=True)
-    )
-    return f"; taught by the run{'s' if len(teachers) > 1 else ''} {told}"
+    ]
+    if not others:
+        return f", taught by the run {last}"
+    return f", taught by the runs {', '.join(others)} and {last}"
 
 
 def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:

@@ -42,7 +42,7 @@ def test_a_larger_network_starts_with_the_weights_of_the_run(
     assert started.model.input_shape == (None, 48, 48, 3)
     for own, run in zip(started.model.get_weights(), run_folder.model().get_weights(), strict=True):
         np.testing.assert_array_equal(own, run)
-    assert started.weights == "those of the run run (random initialisation)"
+    assert started.weights == "random initialisation, which gave the run run; trained on"
 
 
 def test_calibration_of_the_run_is_taken_out_of_its_weights(
@@ -68,9 +68,9 @@ def test_training_goes_on_from_the_run(
         "--learning-rate", 1e-6, "--warmup-epochs", 0, "--bootstrap", 100, "--augmentation", 0,
         "--start", run_folder.folder, "--out", tmp_path / "on", "--no-report", check=0,
     )  # fmt: skip
-    assert "those of the run run" in done.stderr
+    assert "which gave the run run; trained on" in done.stderr
     before, after = run_folder.run, RunFolder.open(tmp_path / "on").run
-    assert after.weights.startswith("those of the run run")
+    assert after.weights == f"{before.weights}, which gave the run run; trained on"
     assert after.config.start == str(run_folder.folder)
     was, now = (run.metrics["val"]["accuracy"].value for run in (before, after))
     assert now == pytest.approx(was, abs=0.02)  # steps that small move next to nothing

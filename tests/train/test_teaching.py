@@ -154,7 +154,7 @@ def test_train_learns_from_runs_and_says_from_which(
     assert (config.teacher, config.distillation) == ((str(run_folder.folder),) * 2, 0.7)
     digest = run_folder.run.files[MODEL_FILE]
     told = f"run ({digest[:12]})"
-    assert student.run.weights.endswith(f"; taught by the runs {told} and {told}")
+    assert student.run.weights.endswith(f", taught by the runs {told} and {told}")
     assert read_history(student)[0]["val_loss"] != read_history(alone)[0]["val_loss"]
 
 
