@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from convert.conversion import convert
 from convert.outcome import Conversion, Options
 from edge_runtime import Classifier
 from edge_runtime._terminal import quiet_stderr
-from edge_runtime.errors import UsageError
+from edge_runtime.bundle import Bundle
+from edge_runtime.errors import DermedgeError, UsageError
 from edge_runtime.result import Failure, Result
 from train import backend, progress
 from train.config import TrainConfig
@@ -52,13 +54,17 @@ def demonstrate(out: Path, *, seed: int = 0, overwrite: bool = False) -> Demonst
         overwrite: replace the three where an earlier demo has left them.
 
     Raises:
-        UsageError: ``out`` holds something and may not be replaced.
+        UsageError: ``out`` holds something that may not be replaced, or that no demo has left, or
+            the seed cannot be.
     """
     from train.synthetic import write_dataset
 
-    existing = [name for name in _PARTS if (out / name).exists()]
+    config = replace(CONFIG, seed=seed)
+    existing = [name for name in _PARTS if os.path.lexists(out / name)]
     if existing and not overwrite:
         raise UsageError(f"{out} holds {', '.join(existing)} already; add --overwrite.")
+    for name in existing:
+        _refuse_foreign(out / name)
     backend.prepare()  # what is not installed is named before the drawing
     for name in existing:
         shutil.rmtree(out / name)
@@ -70,7 +76,6 @@ def demonstrate(out: Path, *, seed: int = 0, overwrite: bool = False) -> Demonst
     progress.say("2 of 4: training a small CNN")
     from train.training import train
 
-    config = TrainConfig(**{**vars(CONFIG), "seed": seed})
     run = train(read_data(out / "data"), config, out / "run")
 
     from train.report import write_report
@@ -91,3 +96,23 @@ def demonstrate(out: Path, *, seed: int = 0, overwrite: bool = False) -> Demonst
             classifier = Classifier.open(conversion.bundle)
         answers = tuple(classifier.classify_many(out / "data" / row.file for row in chosen))
     return Demonstration(run, conversion, answers, tuple(row.label for row in chosen))
+
+
+def _refuse_foreign(part: Path) -> None:
+    """Refuse to replace what was not made of generated images, and so by no demo."""
+    try:
+        if part.is_symlink():
+            generated = False
+        elif part.name == "data":
+            generated = read_data(part).description.generated
+        elif part.name == "run":
+            generated = RunFolder.open(part).run.data.generated
+        else:
+            generated = Bundle.open(part).manifest.source.generated
+    except DermedgeError:
+        generated = False
+    if not generated:
+        raise UsageError(
+            f"{part} was not left by a demo, or has been changed since, so it is not replaced; "
+            "remove it, or name another --out."
+        )

@@ -63,8 +63,8 @@ def _print(demonstration: Demonstration) -> None:
     judged = [one for one in conversion.outcomes if one.entry is not None]
     entries = [one.entry for one in judged if one.entry is not None]
     counts = demonstration.run.run.counts[JUDGED_ON]
-    print(f"\nEvery variant beside the Keras model, on {sum(counts.values())} held-out generated "
-          f"images ({counts['mel']} melanoma):\n")  # fmt: skip
+    print(f"\nEvery variant beside the Keras model, on the {sum(counts.values())} generated images "
+          f"({counts['mel']} melanoma) on which its thresholds were chosen:\n")  # fmt: skip
     speeds = {one.kind.name: one.median_ms for one in judged}
     print(variant_table(entries, JUDGED_ON, "melanoma", speeds))
     print(

@@ -10,7 +10,6 @@ from convert.report.rows import KERAS
 from convert.trial import REPORTED_ON
 from train.data.table import Record
 from train.evaluation.evaluation import subgroups_of
-from train.evaluation.figures import referred
 from train.evaluation.images import Images
 from train.evaluation.subgroups import UNKNOWN, Subgroup
 from train.run import RunFolder, SplitRow
@@ -95,7 +94,7 @@ def parts_of_test(material: Material, run: RunFolder, *, bootstrap: int, seed: i
         known=tuple(dict.fromkeys(group.attribute for group in groups if group.value != UNKNOWN)),
         skin_types=_skin_types(material.images.rows),
         missed=int(missed.sum()),
-        overlooked=int((positive & ~referred(answers, points)).sum()),
+        overlooked=int((positive & ~answers.referred(points)).sum()),
         positives=int(positive.sum()),
     )
 

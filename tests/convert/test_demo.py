@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from edge_runtime.commands import main
 
 if TYPE_CHECKING:
     from tests.conftest import Command
+    from train.run import RunFolder
 
 
 def test_demo_trains_converts_judges_and_classifies(dermedge: Command, tmp_path: Path) -> None:
@@ -57,3 +59,36 @@ def test_demo_with_a_wrong_seed_writes_nothing(
     assert main(["demo", "--out", str(tmp_path / "demo"), "--seed", "-1"]) == 2
     assert "seed is -1" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_no_demo_has_left_is_not_replaced(
+    tmp_path: Path, run_folder: RunFolder, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "project"
+    (own / "data").mkdir(parents=True)
+    (own / "data" / "my_labels.csv").write_text("image_id,dx\n")
+    words = ["demo", "--out", str(own), "--overwrite"]
+    assert main(words) == 2
+    assert f"{own / 'data'} was not left by a demo" in capsys.readouterr().err
+    assert (own / "data" / "my_labels.csv").exists()
+
+    shutil.rmtree(own / "data")
+    (own / "data").symlink_to(run_folder.run.data_folder)
+    assert main(words) == 2
+    assert "data was not left by a demo" in capsys.readouterr().err
+
+    (own / "data").unlink()
+    for name, kept in (("run", run_folder.folder), ("bundle", bundle)):
+        shutil.copytree(kept, own / name)
+    assert main([*words, "--seed", "-1"]) == 2  # generated, so only the seed is wrong
+    assert "seed is -1" in capsys.readouterr().err
+    assert {part.name for part in own.iterdir()} == {"run", "bundle"}
+    for file in (own / "run" / "run.json", own / "bundle" / "manifest.json"):
+        text = file.read_text()
+        changed = text.replace('"name": "generated"', '"name": "clinic"')
+        file.write_text(changed.replace('"generated": true', '"generated": false'))
+        assert file.read_text() != text
+        assert main(words) == 2
+        assert f"{file.parent} was not left by a demo" in capsys.readouterr().err
+        file.write_text(text)
+    assert {part.name for part in own.iterdir()} == {"run", "bundle"}

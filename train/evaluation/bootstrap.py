@@ -48,9 +48,11 @@ def interval(name: str, value: float, drawn: Sequence[Floats]) -> Metric:
 
     Resamples that cannot give the figure (NaN, for want of a class) do not count; where they are
     more than half, the rest would tell of the lesions that happen to be there, and there is no
-    interval. The calibration
-    error grows with every source of noise, and a resample adds one, so its resamples are moved
-    back by their mean excess over the value (what the sample itself adds, ``ece_by_chance`` tells).
+    interval.
+
+    The calibration error grows with every source of noise, and a resample adds one, so its
+    resamples are moved back by their mean excess over the value (what the sample itself adds,
+    ``ece_by_chance`` tells).
 
     Args:
         name: of the figure.

@@ -22,7 +22,7 @@ def certainty_notes(
     Args:
         metrics: figures by name.
         answered: what they were measured on, the parts of a cross-validation one by one.
-        of: which images these are, where they are some of many.
+        of: words after a figure's name, where these are some of the images.
     """
     notes = []
     for target in dict.fromkeys(target for one in answered for target in one.targets):
@@ -36,7 +36,7 @@ def certainty_notes(
             reach = min(1.0, 3 / lesions)
             limit = f"as low as {1 - reach:.2f}" if metrics[name].value else f"up to {reach:.2f}"
             notes.append(
-                f"{name}{of and ' of '}{of} is {metrics[name].value:.0f} on {lesions} lesions, "
+                f"{name}{of} is {metrics[name].value:.0f} on {lesions} lesions, "
                 f"where no resample can differ; the true value may well be {limit} (rule of three)"
             )
     return notes

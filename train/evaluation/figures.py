@@ -55,7 +55,7 @@ def figures(
         if predictions.decidable(target):
             found |= _of_target(predictions, target, points[target].threshold)
             if decides(predictions, points):
-                found |= _of_decision(predictions, target, referred(predictions, points))
+                found |= _of_decision(predictions, target, predictions.referred(points))
     if (main := predictions.main_target) is not None:
         scores, positive = predictions.scores(main), predictions.positive(main)
         found[ECE] = float(calibration_error(scores, positive)[0])
@@ -67,19 +67,6 @@ def figures(
 def decides(predictions: Predictions, points: Mapping[str, OperatingPoint]) -> bool:
     """Whether the answers tell of every target of several that a device decides by."""
     return len(points) > 1 and set(points) <= set(predictions.targets)
-
-
-def referred(
-    predictions: Predictions, points: Mapping[str, OperatingPoint]
-) -> NDArray[np.bool_]:  # fmt: skip
-    """Which images a device refers, shape (n,): a target's probability reaches its point.
-
-    This is `edge_runtime.decision` without the checks of the photograph.
-    """
-    called = [
-        predictions.scores(target) >= points[target].threshold for target in predictions.targets
-    ]
-    return np.asarray(np.any(called, axis=0))
 
 
 def specificity_name(target: str, sensitivity: float) -> str:

@@ -83,7 +83,7 @@ def subgroups(
                     part, points, bootstrap=bootstrap, seed=seed, each_class=False
                 )  # fmt: skip
                 metrics = {name: measured[name] for name in names if name in measured}
-                notes += certainty_notes(metrics, [part], f"{attribute} {value}")
+                notes += certainty_notes(metrics, [part], f" of {attribute} {value}")
             images, positives = int(rows.sum()), int(positive[rows].sum())
             found.append(Subgroup(attribute, str(value), images, positives, metrics))
     return tuple(found), notes

@@ -22,7 +22,6 @@ from train.evaluation.figures import (
     SENSITIVITIES,
     decides,
     proper,
-    referred,
     specificity_name,
 )
 from train.evaluation.reliability import calibration_error
@@ -128,7 +127,7 @@ def _of_target(
         f"{target}_specificity": weights @ (~called & ~positive) / curve.negatives,
     }
     if decides(predictions, points):
-        decided = referred(predictions, points)
+        decided = predictions.referred(points)
         found[f"{target}_sensitivity_of_decision"] = (
             weights @ (decided & positive) / curve.positives
         )
