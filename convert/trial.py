@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.evidence import Held, Images, predictions
-from convert.gate.judge import Judgement, judge
+from convert.gate.judge import Judgement, judge, one_sided
 from convert.metadata import describe
 from convert.metadata.facts import facts_of
 from convert.outcome import Options, Outcome, Rung
@@ -70,12 +70,22 @@ class Bench:
         return self.run.run.operating_points[target].threshold
 
     def judge(self, split: str, answers: Predictions) -> Judgement:
-        """What the gate says of a variant's answers."""
+        """What the gate says of a variant's answers.
+
+        Raises:
+            GateError: the split has no positive or no negative image.
+        """
         reference, options = self.held[split].reference, self.options
         return judge(
             reference, answers, self.threshold, options.margins, bootstrap=options.bootstrap,
             seed=options.seed,
         )  # fmt: skip
+
+    def difference(self, split: str, answers: Predictions) -> dict[str, Metric]:
+        """A variant's answers against the model's; empty for a split that can show no loss."""
+        if one_sided(self.held[split].reference):
+            return {}
+        return self.judge(split, answers).difference
 
     @functools.cached_property
     def copy_passes(self) -> bool:
@@ -145,7 +155,7 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
         ModelMismatchError: the interpreter answers no numbers on a test image.
     """
     answers: dict[str, Predictions] = {}
-    judged = {JUDGED_ON: trial.judgement}
+    differences = {JUDGED_ON: trial.judgement.difference}
     points: Mapping[str, OperatingPoint] = bench.run.run.operating_points
     golden = bench.golden_answers
     if trial.answers is not None:
@@ -153,7 +163,7 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
             JUDGED_ON: trial.answers,
             REPORTED_ON: _answers(kind, trial.model, bench, REPORTED_ON),
         }
-        judged[REPORTED_ON] = bench.judge(REPORTED_ON, answers[REPORTED_ON])
+        differences[REPORTED_ON] = bench.difference(REPORTED_ON, answers[REPORTED_ON])
         points = operating_points(trial.answers, bench.run.run.config.sensitivity)
         interpreter = open_model(trial.model, kind.format)
         golden = np.stack([interpreter.run(image) for image in bench.golden])
@@ -175,10 +185,7 @@ def outcome_of(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
         golden=tuple(tuple(map(_decimal, row)) for row in golden),
         golden_tolerance=kind.tolerance,
         metrics={split: _headline(metrics.get(split, {})) for split in (JUDGED_ON, REPORTED_ON)},
-        difference={
-            split: judged[split].difference if split in judged else {}
-            for split in (JUDGED_ON, REPORTED_ON)
-        },
+        difference={split: differences.get(split, {}) for split in (JUDGED_ON, REPORTED_ON)},
         verdict=trial.verdict,
         reason=trial.judgement.reason,
         float_layers=trial.float_layers,

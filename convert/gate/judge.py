@@ -140,14 +140,9 @@ def judge(
     Raises:
         GateError: no positive or no negative image.
     """
+    refuse_one_sided(reference, "The images")
     target = reference.targets[0]
     positive = reference.positive(target)
-    if not positive.any() or positive.all():
-        kind = "no" if not positive.any() else "nothing but"
-        raise GateError(
-            f"The images hold {kind} {target}, so no loss can be measured; judge on images with "
-            f"{target} and without."
-        )
     lesions = len(np.unique(reference.groups[positive]))
     beside = reported(reference, variant, bootstrap=bootstrap, seed=seed)
     others = len(np.unique(reference.groups[~positive]))
@@ -171,6 +166,31 @@ def judge(
         )
         reason += f"; about {needed} {target} lesions would decide it, here are {lesions}"
     return Judgement(verdict, reason, difference)
+
+
+def one_sided(truth: Predictions) -> bool:
+    """Whether images show no loss: all or none of them are of the first target."""
+    positive = truth.positive(truth.targets[0])
+    return not positive.any() or bool(positive.all())
+
+
+def refuse_one_sided(truth: Predictions, title: str) -> None:
+    """Refuse images that show no loss.
+
+    Args:
+        truth: their right answers.
+        title: what they are called at the beginning of a sentence.
+
+    Raises:
+        GateError: no positive or no negative image.
+    """
+    if one_sided(truth):
+        target = truth.targets[0]
+        kind = "nothing but" if truth.positive(target).any() else "no"
+        raise GateError(
+            f"{title} hold {kind} {target}, so no loss can be measured; judge on images with "
+            f"{target} and without."
+        )
 
 
 def _too_few(target: str, lesions: int, others: int, margins: Margins) -> str:

@@ -328,9 +328,27 @@ def test_validation_without_melanoma_cannot_judge(
         for row in run_folder.rows()
     )
     monkeypatch.setattr(RunFolder, "rows", lambda run: rows)
-    with pytest.raises(GateError, match="hold no melanoma"):
+    monkeypatch.setattr(onnx, "float32", lambda exported: pytest.fail("converted in vain"))
+    with pytest.raises(GateError, match="The validation images hold no melanoma"):
         convert(run_folder, tmp_path / "bundle", QUICK)
     assert not (tmp_path / "bundle").exists()
+
+
+def test_test_part_without_melanoma_is_no_matter_to_the_gate(
+    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = tuple(
+        replace(row, label="nv") if (row.label, row.split) == ("mel", "test") else row
+        for row in run_folder.rows()
+    )
+    monkeypatch.setattr(RunFolder, "rows", lambda run: rows)
+    conversion = convert(run_folder, tmp_path / "bundle", QUICK)
+    assert verdicts(conversion) == {"onnx_f32": ("pass", True)}
+    (variant,) = manifest_of(tmp_path / "bundle").variants
+    assert "melanoma_auc" in variant.difference["val"]
+    assert variant.difference["test"] == {}
+    assert "melanoma_auc" not in variant.metrics["test"]
+    assert variant.metrics["test"]["accuracy"].value > 0
 
 
 # Calibration images
