@@ -21,6 +21,7 @@ from dataclasses import replace
 from convert.outcome import Outcome
 from convert.trial import Bench, Trial, outcome_of, tried
 from convert.variants import LayerError, Quantizer, VariantKind
+from edge_runtime.errors import ModelMismatchError, VariantUnsupportedError
 from train import progress
 
 SHARES = (0.05, 0.1, 0.2, 0.4)
@@ -37,26 +38,30 @@ def climbed(kind: VariantKind, converted: Quantizer, bench: Bench) -> Outcome:
 
     Returns:
         the outcome of the first try that passes. Where none does, that of the plain form: a repair
-        that does not help is not worth its float layers.
+        that does not help is not worth its float layers. A repair that cannot be made or executed
+        is the last that is tried.
 
     Raises:
-        VariantUnsupportedError: the format cannot hold the model.
-        ModelMismatchError: the device's interpreter cannot load the file, or answers no numbers.
+        VariantUnsupportedError: the format cannot hold the plain form.
+        ModelMismatchError: the device's interpreter cannot load that, or answers no numbers.
     """
     plain = tried(kind, converted.model(), bench)
     errors = converted.layer_errors()
     trials = [plain]
     if bench.options.ladder and plain.verdict != "pass" and errors and bench.copy_passes:
         progress.say(f"{kind.name}: {plain.verdict}; looking for the layers that cause it")
-        errors = converted.layer_effects(errors)
-        for trial in _repairs(kind, converted, errors, bench):
-            progress.say(
-                f"{kind.name} with {len(trial.float_layers)} of {len(errors)} layers in float: "
-                f"{trial.verdict}; {trial.judgement.reason}"
-            )
-            trials.append(trial)
-            if trial.verdict == "pass":
-                break
+        try:
+            errors = converted.layer_effects(errors)
+            for trial in _repairs(kind, converted, errors, bench):
+                progress.say(
+                    f"{kind.name} with {len(trial.float_layers)} of {len(errors)} layers in float: "
+                    f"{trial.verdict}; {trial.judgement.reason}"
+                )
+                trials.append(trial)
+                if trial.verdict == "pass":
+                    break
+        except (VariantUnsupportedError, ModelMismatchError) as error:
+            progress.say(f"{kind.name}: no further repair; {error}")
     taken = trials[-1] if trials[-1].verdict == "pass" else plain
     outcome = outcome_of(kind, _explained(taken, plain, len(errors)), bench)
     rungs = tuple(one.rung for one in trials if one.answers is not None)

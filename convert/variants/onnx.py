@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import tempfile
 from collections.abc import Iterator
@@ -41,18 +42,13 @@ def float32(exported: Exported) -> bytes:
     function = tf.function(lambda image: {OUTPUT_NAME: exported.model(image, training=False)})
     signature = [tf.TensorSpec(shape, tf.float32, name=INPUT_NAME)]
     tf2onnx.utils.INTERNAL_NAME = 1  # counted on in its names; so, one model has one content
-    try:
+    with _refusal_in_words("ONNX cannot hold this model"):
         model, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
-    except (ValueError, RuntimeError, KeyError) as error:
-        raise VariantUnsupportedError(f"ONNX cannot hold this model: {error}") from None
     model.producer_name = "dermedge"
     model.graph.doc_string = ""  # names a Python function and how many there were before it
     rename(model.graph)
-    try:
+    with _refusal_in_words("ONNX cannot hold this model"):
         onnx.checker.check_model(model)  # an operator that it has no form for stays in the graph
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise VariantUnsupportedError(f"ONNX cannot hold this model: {reason}") from None
     return bytes(model.SerializeToString())
 
 
@@ -61,11 +57,11 @@ def float16(exported: Exported) -> bytes:
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-    model = convert_float_to_float16(
-        onnx.load_from_string(float32(exported)),
-        keep_io_types=True,
-        op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Softmax"],
-    )
+    plain = onnx.load_from_string(float32(exported))
+    with _refusal_in_words("ONNX cannot hold this model in 16-bit floats"):
+        model = convert_float_to_float16(
+            plain, keep_io_types=True, op_block_list=[*DEFAULT_OP_BLOCK_LIST, "Softmax"]
+        )
     _keep_probabilities_in_float32(model.graph)
     return bytes(model.SerializeToString())
 
@@ -118,7 +114,7 @@ def int8(exported: Exported) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, quantized = (Path(folder) / f"{name}.onnx" for name in "pqr")
         plain.write_bytes(float32(exported))
-        try:
+        with _refusal_in_words("ONNX Runtime cannot quantize it"):
             quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
             quantize_static(
                 str(prepared),
@@ -132,6 +128,21 @@ def int8(exported: Exported) -> bytes:
                 weight_type=QuantType.QInt8,
                 calibrate_method=CalibrationMethod.MinMax,
             )
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise VariantUnsupportedError(f"ONNX Runtime cannot quantize it: {error}") from None
         return quantized.read_bytes()
+
+
+@contextlib.contextmanager
+def _refusal_in_words(title: str) -> Iterator[None]:
+    """Turn what the libraries raise for a model they cannot convert into one sentence.
+
+    Args:
+        title: begins the sentence.
+    """
+    try:
+        yield
+    except Exception as error:  # those of ONNX and its runtime share no base but Exception
+        known = isinstance(error, (ValueError, RuntimeError, KeyError))
+        if not known and type(error).__module__.partition(".")[0] not in ("onnx", "onnxruntime"):
+            raise
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise VariantUnsupportedError(f"{title}: {line[:300]}") from None

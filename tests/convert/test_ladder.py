@@ -14,10 +14,11 @@ import train.architectures as train_architectures
 from convert.conversion import convert
 from convert.making import making
 from convert.outcome import Conversion, Options, Outcome
+from convert.trial import Bench, Trial, tried
 from convert.variants import Converted, Exported, VariantKind, chosen
 from edge_runtime import Classifier
 from edge_runtime.bundle import Bundle
-from edge_runtime.errors import ConversionError, RunError
+from edge_runtime.errors import ConversionError, ModelMismatchError, RunError
 from tests.convert.hard_swish import ARCHITECTURE, LINEAR, with_unequal_channels
 from tests.convert.rescaled import rescaled_run
 from train.data.table import read_data
@@ -182,6 +183,25 @@ def test_without_the_ladder_the_broken_file_is_only_refused(
     conversion = convert(broken, tmp_path / "bundle", replace(INT8, ladder=False))
     assert [rung.verdict for rung in only(conversion).rungs] == ["fail"]
     assert conversion.bundle is None
+
+
+def test_repair_that_the_interpreter_refuses_leaves_the_plain_form(
+    broken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses_floats(
+        kind: VariantKind, content: bytes, bench: Bench, float_layers: tuple[str, ...] = ()
+    ) -> Trial:
+        if float_layers:
+            raise ModelMismatchError("The interpreter cannot load the file.")
+        return tried(kind, content, bench)
+
+    monkeypatch.setattr("convert.ladder.tried", refuses_floats)
+    kept = replace(INT8, allow_failing=True)
+    first, *fallbacks = convert(broken, tmp_path / "bundle", kept).outcomes
+    assert [(rung.verdict, rung.float_layers) for rung in first.rungs] == [("fail", ())]
+    assert first.kept
+    assert first.layer_errors[0].effect is not None
+    assert [one.kind.name for one in fallbacks] == ["tflite_int16x8", "tflite_f16"]
 
 
 def test_without_float_layers_the_fallbacks_are_made_in_turn(

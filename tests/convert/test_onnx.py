@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,14 @@ def test_operator_that_onnx_lacks_is_refused_in_a_sentence(tmp_path: Path) -> No
         with pytest.raises(VariantUnsupportedError, match="Erfc") as told:
             convert(gelu)
         assert "\n" not in str(told.value)
+
+
+def test_what_onnx_runtime_raises_while_it_quantizes_is_a_sentence(exported: Exported) -> None:
+    """Its exceptions are no RuntimeErrors; this one is about images of another size."""
+    cut = replace(exported, calibration=exported.calibration[:, 1:])
+    with pytest.raises(VariantUnsupportedError, match="ONNX Runtime cannot quantize it: ") as told:
+        converters.int8(cut)
+    assert "\n" not in str(told.value)
 
 
 @pytest.mark.parametrize("within", [False, True])
