@@ -15,7 +15,14 @@ def sha256(content: bytes) -> str:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, flush it to the disk, then rename it into place."""
+    """Write ``content`` beside ``path``, flush it to the disk, then rename it into place.
+
+    A link stays, and what it points to is written; so does a device or a pipe.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        path.write_bytes(content)
+        return
+    path = path.resolve()
     beside = _beside(path)
     try:
         with beside.open("xb") as file:
@@ -36,27 +43,25 @@ def write_text(path: Path, text: str) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Fill a folder beside ``path`` and put it in place of ``path`` when the block succeeds.
 
-    When the block fails, the folder is removed and an earlier ``path`` is left as it was.
+    When the block fails or is interrupted, the folder is removed and an earlier ``path`` is left as
+    it was. A link stays, and the folder that it points to is replaced.
     """
     import shutil
 
+    path = path.resolve()
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = _beside(path)
+    beside, replaced = _beside(path), _beside(path)
     beside.mkdir()
     try:
         yield beside
-        replaced = _beside(path)
         if path.exists():
             os.replace(path, replaced)
-        try:
-            os.replace(beside, path)
-        except OSError:
-            if replaced.exists():
-                os.replace(replaced, path)
-            raise
-        shutil.rmtree(replaced, ignore_errors=True)
+        os.replace(beside, path)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if replaced.exists() and not path.exists():
+            os.replace(replaced, path)
+        for left in (replaced, beside):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _beside(path: Path) -> Path:

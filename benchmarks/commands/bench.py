@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         cold_starts=arguments.cold_starts,
     )
     if arguments.out is not None:
-        _write(arguments.out, json.dumps(report.to_dict(), ensure_ascii=False, indent=1) + "\n")
+        _write(arguments.out, json.dumps(report.to_dict(), indent=1) + "\n")
     if arguments.json:
         print(json.dumps(report.to_dict()))
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -166,6 +167,18 @@ def test_variant_without_interpreter_is_listed_and_the_others_go_on(
     assert skipped["variant"] == onnx
     assert "pip install" in skipped["reason"]
     assert "onnxruntime" not in report["environment"]["versions"]
+
+
+def test_bundle_whose_name_is_no_text_is_told_in_json(
+    bundle: Path, variants: tuple[Variant, ...], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    named = tmp_path / os.fsdecode(b"caf\xe9")
+    named.symlink_to(bundle)
+    words = ["--variant", variants[0].name, *QUICK, "--json", "--out", str(tmp_path / "bench.json")]
+    assert main(["bench", str(named), *words]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert json.loads((tmp_path / "bench.json").read_text(encoding="utf-8")) == printed
 
 
 def test_bundle_that_no_interpreter_here_reads_is_refused(

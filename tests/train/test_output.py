@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,68 @@ def test_full_disk_is_left_to_the_command_line(small_disk: Path):
     with pytest.raises(OSError, match="No space left") as caught, writing(file):
         write_bytes(file, bytes(1_000_000))
     assert caught.value.errno == errno.ENOSPC
+
+
+def test_file_that_a_link_points_to_is_written(tmp_path: Path):
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "old.json").write_text("old")
+    link = tmp_path / "latest.json"
+    link.symlink_to("kept/old.json")
+    write_bytes(link, b"new")
+    assert link.is_symlink()
+    assert (tmp_path / "kept" / "old.json").read_bytes() == b"new"
+
+
+def test_pipe_is_written_to_and_stays(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()), daemon=True)
+    reader.start()
+    write_bytes(pipe, b"report")
+    reader.join(timeout=10)
+    assert read == [b"report"]
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+
+
+def fill(out: Path, word: str) -> None:
+    with new_folder(out) as folder:
+        (folder / "file").write_text(word)
+
+
+def test_folder_that_a_link_points_to_is_replaced(tmp_path: Path):
+    fill(tmp_path / "v1", "old")
+    (tmp_path / "latest").symlink_to("v1")
+    fill(tmp_path / "latest", "new")
+    assert (tmp_path / "v1" / "file").read_text() == "new"
+    assert {path.name for path in tmp_path.iterdir()} == {"v1", "latest"}
+
+
+def test_working_folder_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    fill(tmp_path / "bundle", "old")
+    monkeypatch.chdir(tmp_path / "bundle")
+    fill(Path(), "new")
+    assert (tmp_path / "bundle" / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("renames", [0, 1, 2])
+def test_interrupted_replacement_leaves_one_whole_folder(
+    renames: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Ctrl-C before, between and after the two renames."""
+    fill(tmp_path / "bundle", "old")
+    plain, done = os.replace, []
+
+    def interrupted(source: Path, target: Path) -> None:
+        if len(done) < renames:
+            plain(source, target)
+        done.append(target)
+        if len(done) == max(1, renames):
+            monkeypatch.setattr(os, "replace", plain)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fill(tmp_path / "bundle", "new")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert (tmp_path / "bundle" / "file").read_text() == ("new" if renames == 2 else "old")
