@@ -11,6 +11,8 @@ from convert.calibration import DEFAULT_IMAGES
 from convert.evidence import Held, Images
 from convert.gate.judge import Margins
 from convert.variants import LayerError, VariantKind, chosen
+from edge_runtime._strict import shown
+from edge_runtime.errors import UsageError
 from edge_runtime.manifest import Metric, Variant, Verdict
 from train.metrics import Predictions
 
@@ -47,6 +49,19 @@ class Options:
     ladder: bool = True
     pictures: bool = True
     remarks: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what no manifest or card can show.
+
+        Raises:
+            UsageError: a name, version or licence is empty, or holds what cannot be printed.
+        """
+        for name in ("name", "version", "licence"):
+            value = getattr(self, name)
+            if value is not None and not (value.strip() and value.isprintable()):
+                raise UsageError(
+                    f"The {name} of the bundle is {shown(value)}, expected words on one line."
+                )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,10 @@ what is said of training is left at its defaults and means nothing."""
 USED_BY_IMPORT = ("arch", "input_size", "seed", "sensitivity", "bootstrap")
 """The fields that such a run rests on."""
 
+FEWEST_RESAMPLES, MOST_RESAMPLES = 100, 100_000
+"""Behind a 95% interval: 100 leave two beyond each end, more than the most only take time."""
+HIGHEST_SEED = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -161,9 +165,9 @@ class TrainConfig:
             "weight_decay": (0, 1), "dropout": (0, 0.9), "label_smoothing": (0, 0.5),
             "mixup": (0, 10), "class_weighting": (0, 1), "logit_adjustment": (0, 2),
             "average_weights": (0, 0.99999), "patience": (0, 10_000), "augmentation": (0, 3),
-            "distillation": (0, 1), "seed": (0, 2**31 - 1),
+            "distillation": (0, 1), "seed": (0, HIGHEST_SEED),
             "val_fraction": (0.02, 0.5), "test_fraction": (0.02, 0.5),
-            "sensitivity": (0.5, 0.999), "bootstrap": (100, 100_000),
+            "sensitivity": (0.5, 0.999), "bootstrap": (FEWEST_RESAMPLES, MOST_RESAMPLES),
         })  # fmt: skip
         for name, choices in (
             ("sampling", Sampling), ("monitor", Monitor), ("calibration", CalibrationKind)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from train.commands.resampling import add_resampling_arguments
 
 if TYPE_CHECKING:
     from convert.outcome import Rung
@@ -43,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="no photographs in the bundle's report")  # fmt: skip
     parser.add_argument("--remarks", type=Path, metavar="FILE",
                         help="Markdown to put into the model card")  # fmt: skip
-    parser.add_argument("--calibration-images", type=_at_least(1), default=DEFAULT_IMAGES,
+    parser.add_argument("--calibration-images", type=_positive, default=DEFAULT_IMAGES,
                         metavar="N", help="training images that the quantizer sees (default: "
                         "%(default)s)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the variants as JSON")
@@ -55,21 +56,13 @@ def add_margin_arguments(parser: argparse.ArgumentParser) -> None:
                         help="largest loss of AUC that passes (default: 0.01)")  # fmt: skip
     parser.add_argument("--sensitivity-margin", type=float, default=0.05, metavar="X",
                         help="largest loss of sensitivity that passes (default: 0.05)")  # fmt: skip
-    parser.add_argument("--seed", type=_at_least(0), default=0)
-    parser.add_argument("--bootstrap", type=_at_least(0), default=1000, metavar="N",
-                        help="resamples behind the 95%% intervals (default: 1000)")  # fmt: skip
+    add_resampling_arguments(parser, "whatever is drawn")
 
 
-def _at_least(lowest: int) -> Callable[[str], int]:
-    """An argument type: whole numbers from ``lowest`` up."""
-
-    def number(text: str) -> int:
-        value = int(text)
-        if value < lowest:
-            raise argparse.ArgumentTypeError(f"{value} is too small, expected {lowest} or more")
-        return value
-
-    return number
+def _positive(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{value} is too small, expected 1 or more")
+    return value
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -152,8 +152,16 @@ def test_existing_bundle_is_refused_and_left_as_it_is(
         (["nowhere"], r"dermedge convert: the following arguments are required: --out"),
         (["r", "--out", "b", "--variants", "tflite_int4"], r"dermedge: There is no variant 'tfl"),
         (["r", "--out", "b", "--auc-margin", "2"], r"dermedge: The auc margin is 2\.0, expected"),
-        (["r", "--out", "b", "--seed", "-1"], r"dermedge convert: argument --seed: -1 is too"),
-        (["r", "--out", "b", "--bootstrap", "x"], r"dermedge convert: argument --bootstrap: inv"),
+        (["r", "--out", "b", "--seed", "-1"], r".* argument --seed: found -1, expected 0 to "),
+        (["r", "--out", "b", "--bootstrap", "x"], r".* --bootstrap: found 'x', expected a whole"),
+        (["r", "--out", "b", "--bootstrap", "99"], r".* found 99, expected 100 to 100000, or 0"),
+        (["r", "--out", "b", "--bootstrap", "100001"], r".* found 100001, expected 100 to 1000"),
+        (
+            ["r", "--out", "b", "--name", "a\nb"],
+            r"dermedge: The name .* is 'a\\nb', expected",
+        ),
+        (["r", "--out", "b", "--version", ""], r"dermedge: The version of the bundle is '', exp"),
+        (["r", "--out", "b", "--licence", "\udcff"], r"dermedge: The licence .* is '\\udcff', ex"),
         (["r", "--out", "b", "--calibration-images", "0"], r".*--calibration-images: 0 is too"),
     ],
 )

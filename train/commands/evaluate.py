@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments, data_of
+from train.commands.resampling import add_resampling_arguments
 
 if TYPE_CHECKING:
     from train.evaluation.images import Images
@@ -39,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "refusing")  # fmt: skip
     parser.add_argument("--subgroups", action="store_true",
                         help="also by age, sex, site, resolution and skin tone")  # fmt: skip
-    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
-                        help="resamples behind the intervals, 0 for none (default: "
-                        "1000)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, metavar="N",
-                        help="of the resampling (default: 0)")  # fmt: skip
+    add_resampling_arguments(parser, "the resampling")
     parser.add_argument("--json", action="store_true", help="print one object")
 
 
@@ -54,8 +51,6 @@ def run(arguments: argparse.Namespace) -> int:
     from train.evaluation.evaluation import Options, compare_subjects, evaluate_subject
     from train.evaluation.subject import open_subject
 
-    if arguments.bootstrap < 0 or arguments.seed < 0:
-        raise UsageError("--bootstrap and --seed are whole numbers from 0; correct the call.")
     options = Options(
         mapping=parse_mapping(arguments.map),
         bootstrap=arguments.bootstrap,
