@@ -158,7 +158,7 @@ def test_table_for_people_is_no_wider_than_100_columns(
     own_bundle: Path, generated: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     core_ml(own_bundle, "cannot judge")
-    words = ["check", own_bundle, "--data", generated, "--bootstrap", 20]
+    words = ["check", own_bundle, "--data", generated, "--bootstrap", 100]
     main([str(word) for word in words])
     table = capsys.readouterr().out.partition("\n\n")[0].splitlines()
     assert len(table) == 4 + len(Bundle.open(own_bundle).manifest.variants)

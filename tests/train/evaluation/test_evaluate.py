@@ -77,7 +77,7 @@ def test_machines_get_every_figure_with_its_interval(
 ):
     done = dermedge(
         "evaluate", bundle, "--data", generated, "--split", "test", "--variant", "tflite_int8",
-        "--bootstrap", 50, "--subgroups", "--json", check=0,
+        "--bootstrap", 100, "--subgroups", "--json", check=0,
     )  # fmt: skip
     found = json.loads(done.stdout)
     expected = sum(record.split == "test" for record in read_data(generated).records)
@@ -96,7 +96,7 @@ def test_machines_get_every_figure_with_its_interval(
 
 
 def test_people_get_a_table_with_notes(bundle: Path, generated: Path, dermedge: Command):
-    done = dermedge("evaluate", bundle, "--data", generated, "--bootstrap", 20, check=0)
+    done = dermedge("evaluate", bundle, "--data", generated, "--bootstrap", 100, check=0)
     for heading in ("overall", "melanoma", "malignant", "calibration", "class"):
         assert f"\n{heading} " in done.stdout or f"\n{heading}\n" in done.stdout
     assert "specificity at sensitivity 0.90" in done.stdout
@@ -200,7 +200,7 @@ def test_figures_of_other_questions_are_not_subtracted_and_a_note_says_so(run_fo
 def test_a_run_and_its_bundle_are_compared(run_folder: RunFolder, bundle: Path, inside: Command):
     done = inside(
         "evaluate", run_folder.folder, "--against", bundle, "--against-variant", "tflite_f32",
-        "--bootstrap", 20, "--json", check=0,
+        "--bootstrap", 100, "--json", check=0,
     )  # fmt: skip
     found = json.loads(done.stdout)
     assert found["model"]["kind"] == "run"

@@ -45,7 +45,7 @@ def test_renamed_training_image_is_refused(run_folder: RunFolder, tmp_path: Path
     trained = next(row for row in run_folder.rows() if row.split == "train")
     copied = data / trained.label / "holiday.jpg"
     shutil.copy(Path(run_folder.run.data_folder) / trained.file, copied)
-    done = inside("evaluate", run_folder.folder, "--data", data, "--bootstrap", 20, check=2)
+    done = inside("evaluate", run_folder.folder, "--data", data, "--bootstrap", 100, check=2)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert "1 of " in line
