@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from convert.calibration import calibration_rows
 from convert.checks.fitting import fit_checks
 from convert.evidence import Held, Images, images_of_run
-from convert.gate.judge import refuse_one_sided
+from convert.gate.judge import refuse_undecidable
 from convert.gate.statistics import CONFIDENCE
 from convert.golden import golden_images
 from convert.ladder import climbed, fallback_of
@@ -69,7 +69,7 @@ def convert(
     calibration = calibration_rows(images.rows, options.calibration_images, options.seed)
     model = run.model()
     bench = _bench(run, images, model, options)
-    refuse_one_sided(bench.held[JUDGED_ON].reference, "The validation images")
+    refuse_undecidable(bench.held[JUDGED_ON].reference, "The validation images")
     with tempfile.TemporaryDirectory(prefix="dermedge-") as scratch:
         exported = _export(run, model, images.tensors[calibration], Path(scratch))
         with making(exported, run, options.variants, bench.executions) as make:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from convert.evidence import Held, Images, predictions
-from convert.gate.judge import Judgement, judge, one_sided
+from convert.gate.judge import Judgement, judge
 from convert.metadata import describe
 from convert.metadata.facts import facts_of
 from convert.outcome import Options, Outcome, Rung
@@ -83,7 +83,8 @@ class Bench:
 
     def difference(self, split: str, answers: Predictions) -> dict[str, Metric]:
         """A variant's answers against the model's; empty for a split that can show no loss."""
-        if one_sided(self.held[split].reference):
+        reference = self.held[split].reference
+        if not reference.decidable(reference.targets[0]):
             return {}
         return self.judge(split, answers).difference
 

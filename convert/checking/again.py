@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 from convert.checking.execution import (
     Execution,
-    check_reference,
     executable,
     held_out,
     select,
     title_of,
     unexecuted,
 )
+from convert.checking.reference import check_reference
 from convert.checking.rule import Rule
 from convert.gate.judge import Margins
 from edge_runtime.bundle import Bundle
@@ -50,7 +50,7 @@ def check(
     rule = Rule(split, margins, bootstrap, seed)
     chosen = select(bundle, variants)
     check_reference(bundle, reference)
-    execution = Execution(bundle, held_out(data, split, {title_of(bundle): bundle}))
+    execution = Execution(bundle, held_out(data, split, {title_of(bundle): bundle}, reference))
     expected, threshold = execution.reference(reference)
     return [
         rule.judged(variant, execution.of(variant), expected, threshold)

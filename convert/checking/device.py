@@ -17,7 +17,6 @@ import numpy as np
 
 from convert.checking.execution import (
     Execution,
-    check_reference,
     held_out,
     select,
     title_of,
@@ -26,6 +25,7 @@ from convert.checking.execution import (
 from convert.checking.finding import with_finding
 from convert.checking.given import Given, given_answers
 from convert.checking.lines import Answer, read_lines
+from convert.checking.reference import check_reference
 from convert.checking.rule import Rule
 from convert.checking.undecided import Undecided, undecided
 from convert.gate.judge import Margins
@@ -105,7 +105,7 @@ def check_predictions(
     named = [variant.name for variant in select(bundle, variants)]
     check_reference(bundle, reference)
     lines = read_lines(file, bundle)
-    images = held_out(data, split, {title_of(bundle): bundle})
+    images = held_out(data, split, {title_of(bundle): bundle}, reference)
     truth = truth_of(images, bundle)
     given = given_answers(lines, data, images.records, file.name)
     told = [name for name in named if name in given.answers]

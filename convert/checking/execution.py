@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from convert.checking.reference import answers_of_run, own_reference
 from edge_runtime import backends
 from edge_runtime.bundle import Bundle
 from edge_runtime.checks import Inspector
-from edge_runtime.errors import ClassError, VariantError
 from edge_runtime.manifest import Variant
 from train import progress
 from train.data.table import Dataset, class_indices
@@ -20,15 +20,20 @@ from train.data.tensors import load_tensors
 from train.evaluation.answered import inspections
 from train.evaluation.execution import run_images
 from train.evaluation.images import Images, images_of_data
-from train.evaluation.trained_on import overlap_notes, refuse_trained, trained_on_bundle
+from train.evaluation.trained_on import (
+    overlap_notes,
+    refuse_trained,
+    trained_on_bundle,
+    trained_on_run,
+)
 from train.metrics import Predictions
 from train.run import RunFolder
 
-REFERENCE_VARIANT = "tflite_f32"
 
-
-def held_out(data: Dataset, split: str, bundles: Mapping[str, Bundle]) -> Images:
-    """The images of a split, none of which any of the bundles was trained on.
+def held_out(
+    data: Dataset, split: str, bundles: Mapping[str, Bundle], run: RunFolder | None = None
+) -> Images:
+    """The images of a split, none of which any of the bundles, or the run, was trained on.
 
     What else is to be known of them is said on standard error.
 
@@ -36,9 +41,10 @@ def held_out(data: Dataset, split: str, bundles: Mapping[str, Bundle]) -> Images
         data: labelled images.
         split: which part of them.
         bundles: by what they are called in sentences, see `title_of`.
+        run: that they are compared with.
 
     Raises:
-        LeakError: a bundle was trained on some of them.
+        LeakError: a bundle or the run was trained on some of them.
         DataError: the split is empty, or a file cannot be read.
     """
     images = images_of_data(data, split)
@@ -47,6 +53,8 @@ def held_out(data: Dataset, split: str, bundles: Mapping[str, Bundle]) -> Images
         refuse_trained(images.records, images.digests, trained, title)
         for note in overlap_notes(images.records, images.digests, split, trained, title):
             progress.say(f"note: {note}.")
+    if run is not None:  # bundles need not list what they were trained on
+        refuse_trained(images.records, images.digests, trained_on_run(run), run.run.name)
     return images
 
 
@@ -121,20 +129,14 @@ class Execution:
                 file is, which conversion judged against it.
 
         Raises:
-            VariantError: neither a run nor such a file.
+            VariantError: see `convert.checking.reference`.
             ClassError: the run is that of another model.
         """
         target = self.truth.targets[0]
         if run is None:
-            variant = _own_reference(self.bundle)
+            variant = own_reference(self.bundle)
             return self.of(variant), variant.operating_points[target].threshold
-        _check_run(run, self.bundle)
-        from train import backend
-
-        backend.prepare()
-        from train.pipeline import predictor
-
-        answers = predictor(run.model())(self.tensors, np.arange(len(self.tensors)))
+        answers = answers_of_run(run, self.bundle, self.tensors)
         return self._beside_truth(answers), run.run.operating_points[target].threshold
 
     def _run(self, variant: Variant) -> NDArray[np.float32]:
@@ -144,18 +146,6 @@ class Execution:
 
     def _beside_truth(self, probabilities: NDArray[np.float32]) -> Predictions:
         return replace(self.truth, probabilities=probabilities)
-
-
-def check_reference(bundle: Bundle, run: RunFolder | None) -> None:
-    """Refuse a bundle without a float file and a run of another model, before any work is done.
-
-    Raises:
-        VariantError, ClassError: as `Execution.reference`.
-    """
-    if run is None:
-        _own_reference(bundle)
-    else:
-        _check_run(run, bundle)
 
 
 def executable(variant: Variant) -> bool:
@@ -182,20 +172,3 @@ def select(bundle: Bundle, names: Sequence[str] | None) -> list[Variant]:
     """
     manifest = bundle.manifest
     return [manifest.variant(name) for name in names] if names else list(manifest.variants)
-
-
-def _own_reference(bundle: Bundle) -> Variant:
-    try:
-        return bundle.manifest.variant(REFERENCE_VARIANT)
-    except VariantError:
-        raise VariantError(
-            f"The bundle holds no {REFERENCE_VARIANT} to compare with; name a run with --reference."
-        ) from None
-
-
-def _check_run(run: RunFolder, bundle: Bundle) -> None:
-    if run.run.codes != bundle.manifest.codes or run.run.input != bundle.manifest.input:
-        raise ClassError(
-            f"The run {run.run.name} has other labels or another input than the bundle; name the "
-            "run that the bundle was made of."
-        )

@@ -140,7 +140,7 @@ def judge(
     Raises:
         GateError: no positive or no negative image.
     """
-    refuse_one_sided(reference, "The images")
+    refuse_undecidable(reference, "The images")
     target = reference.targets[0]
     positive = reference.positive(target)
     lesions = len(np.unique(reference.groups[positive]))
@@ -168,13 +168,7 @@ def judge(
     return Judgement(verdict, reason, difference)
 
 
-def one_sided(truth: Predictions) -> bool:
-    """Whether images show no loss: all or none of them are of the first target."""
-    positive = truth.positive(truth.targets[0])
-    return not positive.any() or bool(positive.all())
-
-
-def refuse_one_sided(truth: Predictions, title: str) -> None:
+def refuse_undecidable(truth: Predictions, title: str) -> None:
     """Refuse images that show no loss.
 
     Args:
@@ -184,8 +178,8 @@ def refuse_one_sided(truth: Predictions, title: str) -> None:
     Raises:
         GateError: no positive or no negative image.
     """
-    if one_sided(truth):
-        target = truth.targets[0]
+    target = truth.targets[0]
+    if not truth.decidable(target):
         kind = "nothing but" if truth.positive(target).any() else "no"
         raise GateError(
             f"{title} hold {kind} {target}, so no loss can be measured; judge on images with "

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from edge_runtime.bundle import Bundle
 from edge_runtime.commands import main
 from edge_runtime.errors import ClassError, GateError, IntegrityError, LeakError, VariantError
 from edge_runtime.manifest import Label, Variant
+from tests.convert.rescaled import rescaled_run
 from tests.convert.sabotage import noisy_onnx, swap_model
 from train.data.table import Dataset, read_data
 from train.run import RunFolder
@@ -215,3 +217,61 @@ def test_run_of_another_model_is_no_reference(
     other = replace(run_folder, run=replace(run_folder.run, labels=labels))
     with pytest.raises(ClassError, match="has other labels or another input than the bundle"):
         judged(bundle, data, "onnx_f32", reference=other)
+
+
+def test_run_that_the_bundle_was_not_made_of_is_no_reference(
+    bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    """It has the same labels and input, so its answers would be compared without a word."""
+    other = replace(run_folder, run=replace(run_folder.run, name="another"))
+    with pytest.raises(VariantError, match=r"was not made of the run in .* the run run "):
+        judged(bundle, data, "onnx_f32", reference=other)
+
+
+def test_run_that_was_trained_on_other_images_is_no_reference(
+    bundle: Path, data: Dataset, run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row for row in run_folder.rows() if row.split != "train"][:-1]
+    monkeypatch.setattr(RunFolder, "rows", lambda run: tuple(rows))
+    with pytest.raises(VariantError, match="was not made of the run"):
+        judged(bundle, data, "onnx_f32", reference=run_folder)
+
+
+def test_run_that_was_trained_again_is_no_reference(
+    bundle: Path, data: Dataset, run_folder: RunFolder, tmp_path: Path
+) -> None:
+    def learn_more(model: Any) -> None:
+        layer = model.get_layer("stage2_bn")
+        layer.gamma.assign(1.5 * layer.gamma)
+
+    again = rescaled_run(run_folder, tmp_path / "run", learn_more)
+    with pytest.raises(VariantError, match="or that was trained again since"):
+        judged(bundle, data, "onnx_f32", reference=again)
+
+
+def test_images_that_only_the_run_knows_were_trained_on_are_refused(
+    own_bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    files = [one for one in record["other_files"] if one["file"] != "trained_on.txt"]
+    (own_bundle / "manifest.json").write_text(json.dumps(record | {"other_files": files}))
+    judged(own_bundle, data, "onnx_f32", split="test", reference=run_folder)
+    with pytest.raises(LeakError, match="run was trained on"):
+        judged(own_bundle, data, "onnx_f32", split="train", reference=run_folder)
+
+
+@pytest.mark.parametrize("verdict", ["fail", "cannot judge"])
+def test_float_file_that_did_not_pass_is_a_reference_only_if_it_answers_as_its_model(
+    verdict: str, own_bundle: Path, data: Dataset
+) -> None:
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    (entry,) = (one for one in record["variants"] if one["name"] == "tflite_f32")
+    entry |= {"verdict": verdict, "reason": "few melanomas"}
+    for apart, told in ((2e-6, None), (0.2, rf"gate itself \({verdict}: few melanomas\)")):
+        entry["difference"]["val"]["largest_probability_difference"]["value"] = apart
+        (own_bundle / "manifest.json").write_text(json.dumps(record))
+        if told is None:
+            assert judged(own_bundle, data, "onnx_f32")["onnx_f32"].verdict == "pass"
+        else:
+            with pytest.raises(VariantError, match=told):
+                judged(own_bundle, data, "onnx_f32")
