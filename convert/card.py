@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from edge_runtime.backends import BACKENDS
 from edge_runtime.manifest import Manifest, Metric
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ INTENDED_USE = (
     "Not a medical device; not for use on patients."
 )
 TEMPLATE = "model_card.md"
+_ROUNDED = {name for kind in BACKENDS for name in kind.unjudged}
+"""Variants whose answers depend on the interpreter's kernels."""
 SOURCE_COLUMN = "data_set"
 """Of tables that `dermedge audit --fix` wrote."""
 
@@ -78,6 +82,8 @@ def model_card(
         points=manifest.variants[0].operating_points,
         preferred=manifest.variants[0].name,
         coreml=any(variant.format == "coreml" for variant in manifest.variants),
+        rounded=[one.name for one in manifest.variants if one.name in _ROUNDED],
+        litert=version("ai-edge-litert"),
     )
     # Text outside of attributes: quotes need no escape, and people read the source of a card.
     text = text.replace("&#39;", "'").replace("&#34;", '"')

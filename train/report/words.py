@@ -134,7 +134,8 @@ def about_calibration(calibration: Calibration) -> str:
     else:
         leaning = "overconfident" if temperature > 1 else "too cautious"
     biases = (
-        ", and a bias gives the first target the probability of being as frequent as there"
+        ", and a constant added to the first target's logit makes its mean probability there its "
+        "share"
         if calibration.biases
         else ""
     )
