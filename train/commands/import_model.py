@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 
 from edge_runtime._strict import to_json
@@ -99,4 +100,4 @@ def _field(word: str) -> tuple[str, object]:
     name, equals, value = word.partition("=")
     if not equals or not name:
         raise UsageError(f"--input-rule {word} cannot be read, expected for example jpeg_draft=0.")
-    return name, int(value) if value.lstrip("-").isdecimal() else value
+    return name, int(value) if re.fullmatch(r"-?\d{1,9}", value) else value

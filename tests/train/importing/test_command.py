@@ -223,6 +223,8 @@ def test_labels_that_do_not_meet_the_models_outputs_are_refused(
         (["--input-rule", "crop=whole"], "The input rule.crop is 'whole', expected one of 'centre"),
         (["--input-rule", "size=64"], "say it with --input-size"),
         (["--input-rule", "draft"], "--input-rule draft cannot be read"),
+        (["--input-rule", "jpeg_draft=--2"], "The input rule.jpeg_draft is '--2', expected a w"),
+        (["--input-rule", "jpeg_draft=-2"], "The input rule: jpeg_draft is -2, expected 0 to 16"),
         (["--input-rule", "mean=0"], "The input rule has an unknown key 'mean'"),
         (["--input-size", "64"], "takes images of 32 px, not 64"),
         (["--trained-on", "nowhere.txt"], "nowhere.txt cannot be read"),
