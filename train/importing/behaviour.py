@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +22,10 @@ from train.importing.fitting import (
 from train.importing.normalisation import NORMALISATIONS
 
 MOST_IMAGES = 500
-"""Validation images on which every rule is tried."""
+"""Validation images on which every rule is tried, and a few more where a class is rare."""
+
+FEWEST_OF_A_CLASS = 20
+"""Of these images, where there are so many: without any, nothing tells the class's AUC."""
 
 Answers = Mapping[str, NDArray[np.float64]]
 
@@ -41,6 +45,25 @@ class Behaviour:
     fits: Mapping[str, Fit]
     images: int
     accepted: str = ""
+
+
+def tried_on(truth: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Which of n images the rules are tried on: of every class its share, drawn by chance.
+
+    Args:
+        truth: index of the right class, shape (n,).
+        seed: of the draw.
+
+    Returns:
+        positions among the n, ascending; all of them where n is at most `MOST_IMAGES`.
+    """
+    order = np.random.default_rng(seed).permutation(len(truth))
+    chosen = []
+    for label in np.unique(truth):
+        of_class = order[truth[order] == label]
+        share = math.ceil(MOST_IMAGES * len(of_class) / len(truth))
+        chosen.append(of_class[: max(share, FEWEST_OF_A_CLASS)])
+    return np.sort(np.concatenate(chosen))
 
 
 def judge(

@@ -19,7 +19,7 @@ from train import backend, progress
 from train.config import IMPORTED, TrainConfig
 from train.data.table import Dataset
 from train.data.tensors import digest_files
-from train.importing.behaviour import MOST_IMAGES, Behaviour, judge
+from train.importing.behaviour import Behaviour, judge, tried_on
 from train.importing.file import check_file, digest, read_labels, read_model, read_trained_on
 from train.importing.fitting import Sample
 from train.importing.normalisation import NORMALISATIONS
@@ -181,15 +181,9 @@ def _input_rule(size: int, said: Mapping[str, object]) -> InputRule:
         raise UsageError(f"{str(error)[:1].upper()}{str(error)[1:]}; correct the call.") from None
 
 
-def _checked_rows(prepared: Prepared, seed: int) -> np.ndarray:
-    """Positions in the validation part of the images that everything is tried on."""
-    count = len(prepared.index["val"])
-    return np.sort(np.random.default_rng(seed).permutation(count)[:MOST_IMAGES])
-
-
 def _behaviour(source: Source, model: Foreign, prepared: Prepared, seed: int) -> Behaviour:
-    chosen = _checked_rows(prepared, seed)
     truth = prepared.truth["val"]
+    chosen = tried_on(truth.truth, seed)
     sample = Sample.of(truth.truth[chosen], truth.groups[chosen], model.classes, seed)
     images = prepared.tensors[prepared.index["val"][chosen]]
     answers = {}

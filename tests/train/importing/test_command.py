@@ -171,6 +171,23 @@ def test_answers_that_collapse_to_the_frequent_class_do_not_fit_better():
     assert not clearly_better(fits[1], fits[0], sample)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_rare_class_is_among_the_images_that_the_rules_are_tried_on(seed: int):
+    from train.importing.behaviour import judge, tried_on
+    from train.importing.fitting import Sample
+
+    truth = np.zeros(20_000, np.int64)
+    truth[[5, 700, 9000]] = 1
+    chosen = tried_on(truth, seed)
+    sample = Sample.of(truth[chosen], chosen.astype(str), 2, seed)
+    good = np.full((len(chosen), 2), 0.3) + 0.4 * np.eye(2)[truth[chosen]]
+    found = dict.fromkeys(NORMALISATIONS, good)
+    judge(found, sample, ("nv", "mel"), declared="unit", accept_unproven=False)
+    assert np.bincount(truth[chosen]).tolist() == [500, 3]
+    assert len(np.unique(chosen)) == 503
+    assert tried_on(truth[:400], seed).tolist() == list(range(400))
+
+
 def test_model_that_knows_nothing_is_refused_and_accepted_on_request(
     labels: Path, generated: Path, data: Dataset, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
