@@ -20,12 +20,15 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edge_runtime._strict import plain
 from edge_runtime.errors import TableError, UsageError
 from train.data.split import groups_of, split
 from train.data.table import Dataset, Record
 
 QUANTIZER_SHARE = 0.2
 """Of the images, where none was trained on."""
+
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -68,21 +71,27 @@ def divide(
 def _by_list(data: Dataset, digests: Sequence[str], seed: int, names: AbstractSet[str]) -> Divided:
     groups = groups_of(data.records, digests)
     listed = [not names.isdisjoint(_names(record)) for record in data.records]
+    unmatched = sorted(names - {name for record in data.records for name in _names(record)})
     if not any(listed):
         raise TableError(
             f"None of the {len(listed)} images is in the list of --trained-on (it has, for "
-            f"example, {min(names)}; the data has {data.records[0].image_id}); correct it, or "
-            "leave it out if the model has seen none of them."
+            f"example, {_first(unmatched)}; the data has {plain(data.records[0].image_id)}); "
+            "correct it, with one id or file name a line, or leave it out if the model has seen "
+            "none of them."
         )
     seen = {group for group, there in zip(groups, listed, strict=True) if there}
     parts = ["train" if group in seen else "" for group in groups]
     parts = _share_out(data, digests, parts, seed)
     beside = parts.count("train") - sum(listed)
     others = f", and {beside} more of the same lesions are set aside" if beside else ""
+    lost = (
+        f"; {len(unmatched)} of the {len(names)} listed names match no image "
+        f"(first: {_first(unmatched)})"
+    )
     return Divided(
         _with_parts(data, parts),
         f"{sum(listed)} of the {len(parts)} images are taken as trained on, as listed{others}; the "
-        "others as never seen",
+        f"others as never seen{lost if unmatched else ''}",
     )
 
 
@@ -145,6 +154,11 @@ def _unsplit(data: Dataset) -> Dataset:
 def _with_parts(data: Dataset, parts: Sequence[str]) -> Dataset:
     pairs = zip(data.records, parts, strict=True)
     return data.with_records(replace(record, split=part) for record, part in pairs)
+
+
+def _first(names: Sequence[str]) -> str:
+    """The first of several names, each in few characters."""
+    return ", ".join(plain(name) for name in names[:_SHOWN])
 
 
 def _names(record: Record) -> set[str]:

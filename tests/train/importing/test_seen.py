@@ -79,11 +79,26 @@ def test_listed_images_and_their_lesions_are_kept_from_judging(data: Dataset, di
     assert "more of the same lesions are set aside" in divided.assumed
 
 
+def test_listed_names_that_match_no_image_are_counted(data: Dataset, digests: list[str]):
+    seen = {record.image_id for record in data.records if record.split == "train"}
+    divided = divide(without_split(data), digests, seed=0, trained_on={*seen, "x7.jpg", "x8.jpg"})
+    assert f"2 of the {len(seen) + 2} listed names match no image (first: x7.jpg, x8.jpg)" in (
+        divided.assumed
+    )
+    divided = divide(without_split(data), digests, seed=0, trained_on=seen)
+    assert "match no image" not in divided.assumed
+
+
 @pytest.mark.parametrize(
     ("change", "trained_on", "error", "sentence"),
     [
         (lambda d: d, {"a"}, UsageError, "brings a split, and --trained-on names images as well"),
         (without_split, {"a"}, TableError, "is in the list of --trained-on .it has, .* a; the"),
+        (
+            without_split, {"x" * 5000, *map(str, range(1000, 2000))}, TableError,
+            "it has, for example, 1000, 1001, 1002; the data has",
+        ),
+        (without_split, {"x" * 5000}, TableError, "^.{0,300}$"),
         (
             lambda d: d.with_records(replace(r, split="train") for r in d.records), None,
             TableError, "All images are in the part train",
