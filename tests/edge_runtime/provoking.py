@@ -133,7 +133,7 @@ def _write_table(rows: tuple[str, ...], images: tuple[str, ...]) -> None:
 def _no_data() -> None:
     from train.data.table import read_data
 
-    read_data("data")
+    read_data("my/data")
 
 
 def _cut_image() -> None:
@@ -214,7 +214,7 @@ PROVOCATIONS = (
                 _other_size),
     Provocation(errors.SelfTestError, "an interpreter that answers otherwise than it should",
                 _wrong_answers),
-    Provocation(errors.DataNotFoundError, "`dermedge train --data data`, a wrong path",
+    Provocation(errors.DataNotFoundError, "`dermedge train --data my/data`, a wrong path",
                 _no_data),
     Provocation(errors.TableError, "a table without a column for the class",
                 lambda: _table("image_id,label", "a,nv"), "Name the columns so."),

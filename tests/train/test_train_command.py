@@ -142,6 +142,29 @@ def test_wrong_call_ends_with_status_2_and_one_sentence(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("verb", ["train", "audit", "evaluate"])
+@pytest.mark.parametrize("shelf", ["", "SHELF"])
+def test_name_alone_that_is_not_found_says_where_it_was_looked_for(
+    verb: str, shelf: str, run_folder: RunFolder, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DERMEDGE_DATA", shelf and str(tmp_path))
+    words = {
+        "train": ["--data"], "audit": [], "evaluate": [str(run_folder.folder), "--data"],
+    }[verb]  # fmt: skip
+    where = (
+        f"here or in {tmp_path}, which DERMEDGE_DATA names"
+        if shelf
+        else "or set DERMEDGE_DATA to the folder that holds it"
+    )
+    said = refused([verb, *words, "nowhere"], capsys)
+    assert "no data at nowhere; name a folder of class" in said
+    assert said.endswith(f"or such a CSV, {where}.\n")
+    said = refused([verb, *words, tmp_path / "nowhere"], capsys)
+    assert said.endswith("or such a CSV.\n")
+
+
 def test_unreadable_image_is_named_and_nothing_is_left_half_written(
     own_few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

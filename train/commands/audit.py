@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
-from train.data.shelf import DATA_VARIABLE, find
+from train.data.shelf import DATA_VARIABLE, find, looked_for
 from train.data.table import METADATA_FILE
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def run(arguments: argparse.Namespace) -> int:
     _check_outputs(arguments)
     uses: dict[str, Use] = dict.fromkeys(arguments.train_only, "train only")
     uses |= dict.fromkeys(arguments.held_out, "held out")
-    sources = read_sources([find(word) for word in arguments.data], mapping, uses)
+    with looked_for(*arguments.data):
+        sources = read_sources([find(word) for word in arguments.data], mapping, uses)
     if arguments.fix:
         from train.audit.fixing import check_classes_meet, fix
 

@@ -23,7 +23,7 @@ from train.configuration import (
     read_preset,
     read_tables,
 )
-from train.data.shelf import find
+from train.data.shelf import find, looked_for
 
 if TYPE_CHECKING:
     from train.data.table import Dataset
@@ -123,7 +123,8 @@ def open_data(chosen: Configuration) -> Configured:
     if not chosen.data.path:
         raise UsageError("No data was named; add `--data DATA`.")
     description = Path(chosen.data.description) if chosen.data.description else None
-    data = read_data(find(chosen.data.path), description)
+    with looked_for(chosen.data.path):
+        data = read_data(find(chosen.data.path), description)
     if chosen.data.resplit:
         data = data.with_records(replace(r, split=None) for r in data.records)
     return Configured(data, chosen)

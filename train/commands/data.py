@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_runtime.errors import UsageError
-from train.data.shelf import DATA_VARIABLE, find
+from train.data.shelf import DATA_VARIABLE, find, looked_for
 
 if TYPE_CHECKING:
     from train.data.table import Dataset
@@ -37,4 +37,5 @@ def data_of(arguments: argparse.Namespace) -> Dataset:
 
     if not arguments.data:
         raise UsageError("No data was named; add `--data DATA`.")
-    return read_data(find(arguments.data), arguments.description)
+    with looked_for(arguments.data):
+        return read_data(find(arguments.data), arguments.description)
