@@ -118,7 +118,8 @@ class TrainConfig:
         seed: of the split, the shuffling, the initial weights and the augmentation.
         deterministic: the same seed gives the same weights to the last bit on the same machine, at
             the price of speed.
-        val_fraction, test_fraction: shares for parts that the data does not bring.
+        val_fraction: share of the images for validation, where the data brings no such part.
+        test_fraction: share of the images for the test, where the data brings no such part.
         sensitivity: what the operating points are chosen for, on validation.
         bootstrap: resamples behind the 95% intervals.
     """

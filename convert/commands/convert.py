@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier bundle")
     parser.add_argument("--data", type=Path, metavar="DATA",
                         help="where the run's images are now, if they have moved")  # fmt: skip
-    usual = ",".join(DEFAULT_VARIANTS)
+    usual = ", ".join(DEFAULT_VARIANTS)
     parser.add_argument("--variants", metavar="LIST",
                         help=f"separated by commas, or all: {', '.join(VARIANTS)} (default: "
                         f"{usual})")  # fmt: skip

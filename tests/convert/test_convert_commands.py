@@ -136,6 +136,13 @@ def test_defaults_of_the_flags_are_those_of_the_function(
     assert Options().margins == Margins(0.01, 0.05)
 
 
+def test_help_breaks_no_name_of_a_variant(dermedge: Command) -> None:
+    told = dermedge("convert", "--help", check=0, COLUMNS="80").stdout
+    words = re.findall(r"[\w.]+", told.partition("--variants LIST ")[2].partition("--name")[0])
+    named = words[words.index("default") + 1 :]
+    assert named == [name for name, kind in VARIANTS.items() if not kind.on_request]
+
+
 def test_existing_bundle_is_refused_and_left_as_it_is(
     run_folder: RunFolder, own_bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -262,5 +262,7 @@ def test_help_shows_every_setting_with_its_default(dermedge: Command) -> None:
         assert len(sentence) >= 4  # two words and the default
         default = "none" if field.default in ("", ()) else field.default
         assert entry.endswith(f" (default: {default})")
+    sentences = [entry.split(" ", 2)[2] for entry in entries]
+    assert len(set(sentences)) == len(sentences)  # none is said of two settings
     for field in dataclasses.fields(Augmentation):
         assert f"{field.name} {field.default:g}" in ranges
