@@ -20,6 +20,7 @@ exit status is 2 (not done). An image that cannot be used stops nothing: `dermed
 on, tells it in its place (`--json`: an object with `file` and `error`, which has `type` and
 `message`), and ends with status 1. `dermedge doctor` examines: what is wrong with the machine or
 the bundle, a bundle that is not there included, is a finding on standard output, and the status 1.
+Ctrl-C ends a command with status 130.
 In Python the sentence is `str(error)`, and every class is in `edge_runtime.errors`.
 """
 

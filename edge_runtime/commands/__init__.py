@@ -5,7 +5,7 @@ package brings the verbs of `VERBS`; other installed packages add theirs through
 group ``dermedge.verbs``. A verb's module is imported only when it is called, or listed in the help.
 
 Exit status: 0 done; 1 done, and a check or an image failed; 2 not done, because the call or what it
-named was wrong.
+named was wrong; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -161,6 +161,7 @@ def _overview() -> str:
     lines += [
         "",
         "`dermedge VERB --help` tells more.",
-        "Exit status: 0 done; 1 done, and a check or an image failed; 2 not done.",
+        "Exit status: 0 done; 1 done, and a check or an image failed; 2 not done;",
+        "130 interrupted (Ctrl-C).",
     ]
     return "\n".join(lines)

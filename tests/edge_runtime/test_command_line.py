@@ -17,7 +17,19 @@ def test_help_lists_the_verbs_of_all_installed_packages(dermedge: Command):
     for verb in ("classify", "doctor", "info", "sign", "train", "convert", "check"):
         assert f"\n  {verb} " in done.stdout
     assert "Exit status: 0 done; 1 done" in done.stdout
+    assert "2 not done;\n130 interrupted (Ctrl-C)." in done.stdout
     assert done.stderr == ""
+
+
+def test_interrupted_command_ends_with_the_status_that_the_help_names(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def interrupt(_: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge_runtime.commands.info.run", interrupt)
+    assert main(["info", "bundle"]) == 130
+    assert capsys.readouterr().err == "dermedge: interrupted.\n"
 
 
 def test_without_a_verb_the_help_is_shown_and_nothing_done(dermedge: Command):
