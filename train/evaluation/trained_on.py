@@ -1,8 +1,9 @@
 """What a model was trained on, so that it is never judged by what it has learnt by heart.
 
-Images are told by their content, whatever they are called and wherever they lie now. A run knows
-its images from `split.csv`; a bundle from `trained_on.txt`: one line a training image, the first
-`DIGITS` hexadecimal digits of the SHA-256 of its file.
+Files are told by their content, whatever they are called and wherever they lie now; a copy that was
+resized or saved again is another file, which only the audit finds. A run knows its images from
+`split.csv`; a bundle from `trained_on.txt`: one line a training image, the first `DIGITS`
+hexadecimal digits of the SHA-256 of its file.
 """
 
 from __future__ import annotations
