@@ -103,7 +103,8 @@ def remarks(figures: Mapping[str, Mapping[str, Any]]) -> str:
     """The section of the model card."""
     return "\n\n".join((
         "**Beside others.** Figures of `tflite_int8` as the device runs it, with 95% intervals. "
-        "The recipe was chosen on validation images (docs/model-search.md), none by a test image.",
+        "Recipes were chosen on validation images; docs/model-search.md has them all, and says "
+        "where figures of the test images led to a further try.",
         table(figures),
         "**Skin.** Brown and black skin is barely represented in the training data and in both "
         "test sets: nothing here says that the model works on it.",
