@@ -28,8 +28,8 @@ FAMILIAR_FILE = "familiar.npy"
 MOST_REFUSED = 0.004
 """Largest share of good validation images that one flaw may refuse; there are seven."""
 UNFAMILIAR_SHARE = 0.03
-"""Share of the validation images that are called unlike the training images; more than 5% may not
-be refused. `docs/quality.md` compares shares and methods."""
+"""Share of the validation images that are called unlike the training images; what the flaws refuse
+comes on top. `docs/quality.md` compares shares and methods."""
 SHRINKAGE = 0.1
 """How far the correlations of the features are drawn to 0 before they are inverted."""
 CLASS_POWER = 0.5
