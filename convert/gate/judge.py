@@ -30,6 +30,7 @@ GRAVEST_FIRST: tuple[Verdict, ...] = ("fail", "cannot judge", "pass")
 """Of several verdicts about one variant the gravest stands."""
 
 MOST_LESIONS = 100_000
+_BLIND = "at its operating point the reference finds no {target}, so no sensitivity can be lost"
 RESAMPLES = 500
 """Behind the intervals of what is only reported; 0.2 s for 1,500 images."""
 
@@ -138,10 +139,16 @@ def judge(
         bootstrap, seed: resamples behind the intervals of what decides nothing.
 
     Raises:
-        GateError: no positive or no negative image.
+        GateError: no positive or no negative image, or a score of either that is no number.
     """
     refuse_undecidable(reference, "The images")
     target = reference.targets[0]
+    for title, answers in (("reference", reference), ("variant", variant)):
+        if unknown := int((~np.isfinite(answers.scores(target))).sum()):
+            raise GateError(
+                f"The {title} answers {unknown} of the images with no number; judge models that "
+                "answer every image."
+            )
     positive = reference.positive(target)
     lesions = len(np.unique(reference.groups[positive]))
     beside = reported(reference, variant, bootstrap=bootstrap, seed=seed)
@@ -157,6 +164,8 @@ def judge(
         **beside,
     }
     verdict = losses.verdict(margins)
+    if verdict != "fail" and not (scores[0][positive] >= threshold).any():
+        return Judgement("cannot judge", _BLIND.format(target=target), difference)
     measured = losses.measured(margins)
     reason = "; ".join(one.sentence for one in measured if one.state == verdict)
     if verdict == "cannot judge":

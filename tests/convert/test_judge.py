@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from convert.gate.judge import MOST_LESIONS, Judgement, Margins, judge
+from convert.gate.judge import MOST_LESIONS, Judgement, Margins, Measured, judge
+from convert.gate.statistics import Loss
 from edge_runtime.errors import GateError
 from edge_runtime.manifest import Label
 from train.metrics import Predictions, operating_point
@@ -119,6 +120,34 @@ def test_better_variant_passes() -> None:
     judgement = judge(worse, drawn(300), 0.5, USUAL)
     assert judgement.verdict == "pass"
     assert judgement.difference["melanoma_auc"].value < 0
+
+
+@pytest.mark.parametrize(
+    ("value", "high", "state"),
+    [(0.004, 0.009, "pass"), (0.004, 0.01, "cannot judge"), (0.01, 0.02, "fail")],
+)
+def test_loss_or_bound_as_large_as_its_margin_does_not_pass(
+    value: float, high: float, state: str
+) -> None:
+    assert Measured("AUC", Loss(value, 0.0, high), 0.01).state == state
+
+
+def test_reference_that_finds_no_melanoma_shows_no_loss_of_sensitivity() -> None:
+    reference = drawn(150)
+    judgement = judge(reference, reference, 1.0, USUAL)
+    assert judgement.verdict == "cannot judge"
+    assert "the reference finds no melanoma" in judgement.reason
+    assert judge(reference, disturbed(reference, 1.0), 1.0, USUAL).verdict == "fail"
+
+
+@pytest.mark.parametrize("title", ["reference", "variant"])
+def test_score_that_is_no_number_is_refused(title: str) -> None:
+    reference = drawn(150)
+    unknown = replace(reference, probabilities=reference.probabilities.copy())
+    unknown.probabilities[3] = np.nan
+    both = (unknown, reference) if title == "reference" else (reference, unknown)
+    with pytest.raises(GateError, match=f"The {title} answers 1 of the images with no number"):
+        judge(*both, 0.5, USUAL)
 
 
 def test_wider_margins_pass_what_narrow_ones_fail() -> None:

@@ -116,6 +116,22 @@ def test_lesion_with_photographs_of_both_kinds_is_allowed_for() -> None:
     assert width(together) < 0.9 * width(apart)
 
 
+def test_variance_of_lesions_with_photographs_of_both_kinds_is_obuchowskis() -> None:
+    """Section 3 of the paper, summed lesion by lesion; few lesions, so that every factor shows."""
+    rng = np.random.default_rng(7)
+    lesion, positive = np.repeat(np.arange(6), 2), np.arange(12) % 2 == 0
+    reference = positive + rng.normal(size=12)
+    variant = reference + rng.normal(size=6)[lesion]
+    kept, lost = placements(reference, positive), placements(variant, positive)
+    apart = kept[0] - lost[0], kept[1] - lost[1]  # one of either kind a lesion
+    value = apart[0].mean()
+    sums = apart[0] - value, apart[1] - value
+    both = [6 / 5 * (one * other).sum() / 36 for one in sums for other in sums]
+    expected = Z * math.sqrt(sum(both))
+    found = auc_loss(reference, variant, positive, lesion.astype(str))
+    assert found.high - found.value == pytest.approx(expected)
+
+
 def test_identical_scores_lose_nothing_for_certain() -> None:
     reference, _, positive, groups = scores(views=2)
     assert auc_loss(reference, reference, positive, groups) == Loss(0.0, 0.0, 0.0)
@@ -316,6 +332,12 @@ def test_few_disagreements_say_little_of_independence() -> None:
     assert pairs == sorted(pairs)
     assert pairs[0] == pytest.approx(100 / 0.75)  # correlation 1/2 assumed
     assert 195 < pairs[-1] <= 200
+
+
+def test_photographs_that_disagree_against_each_other_are_no_less_than_independent() -> None:
+    differences = np.array([1.0, -1.0, 1.0, -1.0])
+    found = pairs_of(differences, np.array(["a", "a", "b", "b"]))
+    assert found == pytest.approx(4 / (1 + 1 / 5))  # correlation 0 of 4 pairs, and the doubt's 1
 
 
 def test_other_pairs_have_the_same_shares() -> None:

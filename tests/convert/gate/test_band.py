@@ -36,6 +36,13 @@ def test_share_is_that_of_reading_every_specificity(fewest: int, most: int, digi
     assert found_share(scores, positive, band) == pytest.approx(by_hand(scores, positive, band))
 
 
+@pytest.mark.parametrize("found", [0, 1, 40])
+def test_band_without_a_positive_to_spare_on_one_side_is_a_point(found: int) -> None:
+    scores, positive = drawn()
+    ordered = np.r_[np.inf, np.sort(scores[positive])[::-1]]
+    assert around(scores, positive, ordered[found]) == point(scores, positive, ordered[found])
+
+
 def test_point_is_the_number_of_negatives_called_at_the_threshold() -> None:
     scores, positive = drawn()
     called = int((scores[~positive] >= 0.5).sum())
