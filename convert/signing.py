@@ -46,6 +46,8 @@ def new_key(path: Path) -> Key:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    if not path.name:
+        raise UsageError(f"{str(path)!r} names no file; name the key, for example KEY.pem.")
     public_path = path.with_suffix(PUBLIC_SUFFIX)
     if public_path == path:
         raise UsageError(f"{path} ends like a public key; name the private one KEY.pem.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -35,11 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Measure and print."""
     from benchmarks.benchmark import benchmark
+    from benchmarks.output import refuse_unwritable, write
     from benchmarks.report import as_text
 
     threads = None if arguments.threads is None else _numbers(arguments.threads)
     if arguments.out is not None:
-        _check_writable(arguments.out)
+        refuse_unwritable(arguments.out, "--out")
     report = benchmark(
         arguments.bundle,
         images=arguments.images,
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         cold_starts=arguments.cold_starts,
     )
     if arguments.out is not None:
-        _write(arguments.out, json.dumps(report.to_dict(), indent=1) + "\n")
+        write(arguments.out, "--out", json.dumps(report.to_dict(), indent=1) + "\n")
     if arguments.json:
         print(json.dumps(report.to_dict()))
     else:
@@ -65,23 +65,4 @@ def _numbers(text: str) -> list[int]:
     except ValueError:
         raise UsageError(
             f"--threads is {text!r}, expected numbers separated by commas, for example 1,4."
-        ) from None
-
-
-def _check_writable(path: Path) -> None:
-    """Refuse before minutes of measuring what could not be written after them."""
-    if path.is_dir():
-        raise UsageError(f"--out {path} is a folder; name a file.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise UsageError(f"--out {path} cannot be written; name a file in a folder that can be.")
-
-
-def _write(path: Path, text: str) -> None:
-    from edge_runtime._files import write_text
-
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise UsageError(
-            f"--out {path} cannot be written ({error.strerror}); name another file."
         ) from None

@@ -8,9 +8,9 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.output import refuse_unwritable, write
 from benchmarks.runtime.page import page
 from benchmarks.runtime.study import Effort, measure
-from edge_runtime._files import write_text
 from edge_runtime.errors import DermedgeError
 
 
@@ -30,12 +30,14 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--page", type=Path, metavar="FILE", help="write a page in Markdown")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     given = parser.parse_args(words)
-    effort = Effort(given.rounds, given.starts, given.folders, given.watched)
     command = f"python -m benchmarks.runtime {given.bundle} --variant {given.variant}"
     try:
+        if given.page is not None:
+            refuse_unwritable(given.page, "--page")
+        effort = Effort(given.rounds, given.starts, given.folders, given.watched)
         report = measure(given.bundle, given.variant, effort)
         if given.page is not None:
-            write_text(given.page, page(report, f"{command} --page {given.page}"))
+            write(given.page, "--page", page(report, f"{command} --page {given.page}"))
     except DermedgeError as error:
         print(f"dermedge: {error}", file=sys.stderr)
         return 2

@@ -27,7 +27,7 @@ from edge_runtime._terminal import quiet_stderr
 from edge_runtime.backends import usable_cores
 from edge_runtime.bundle import Bundle
 from edge_runtime.classifier import Classifier
-from edge_runtime.errors import BackendError
+from edge_runtime.errors import BackendError, UsageError
 from train.progress import bar
 
 SIZES = {"600 pixels": GENERATED_SIZE, "12 megapixels": (4000, 3000)}
@@ -53,6 +53,17 @@ class Effort:
     starts: int = 15
     folders: int = 7
     watched: int = 20_000
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that measure nothing.
+
+        Raises:
+            UsageError: one is too small.
+        """
+        fewest = {"rounds": 1, "starts": 1, "folders": 1, "watched": memory.SAMPLES}
+        for name, least in fewest.items():
+            if getattr(self, name) < least:
+                raise UsageError(f"{name} is {getattr(self, name)}, expected {least} or more.")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,27 @@ from edge_runtime.classifier import Classifier
 QUICK = ["--rounds", "3", "--starts", "1", "--folders", "1", "--watched", "40"]
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--rounds", "0"], "rounds is 0, expected 1 or more"),
+        (["--starts", "-1"], "starts is -1, expected 1 or more"),
+        (["--folders", "0"], "folders is 0, expected 1 or more"),
+        (["--watched", "19"], "watched is 19, expected 20 or more"),
+        (["--page", "."], "--page . is a folder"),
+        (["--page", "missing/page.md"], "--page missing/page.md cannot be written"),
+    ],
+)
+def test_wrong_call_is_refused_before_anything_is_measured(
+    words: list[str], told: str, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr("benchmarks.runtime.__main__.measure", lambda *_: pytest.fail("measured"))
+    monkeypatch.chdir(tmp_path)
+    assert main([str(bundle), *words]) == 2
+    assert capsys.readouterr().err.startswith(f"dermedge: {told}")
+
+
 @pytest.mark.slow
 def test_everything_is_measured_and_written_to_a_page(
     bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -63,6 +63,12 @@ def test_key_is_never_overwritten(key: Key, tmp_path: Path):
     assert key.private.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["", "/"])
+def test_key_without_a_name_is_refused(name: str):
+    with pytest.raises(UsageError, match=r"names no file; name the key, for example KEY\.pem"):
+        new_key(Path(name))
+
+
 def test_key_named_like_a_public_one_is_refused(tmp_path: Path):
     with pytest.raises(UsageError, match="ends like a public key"):
         new_key(tmp_path / "key.pub")
