@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from convert.commands.convert import add_margin_arguments
 from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
-from train.commands.data import add_data_arguments, data_of
+from train.commands.data import add_data_arguments, add_mapping_argument, data_of
 
 if TYPE_CHECKING:
     from edge_runtime.bundle import Bundle
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_data_arguments(parser)
     parser.add_argument("--split", default="test", choices=("train", "val", "test"),
                         help="which part of the data (default: test)")  # fmt: skip
+    add_mapping_argument(parser)
     parser.add_argument("--reference", metavar="RUN",
                         help="compare with this run's Keras model instead of the bundle's float32 "
                         "TFLite file")  # fmt: skip
@@ -64,7 +65,7 @@ def _again(arguments: argparse.Namespace, bundle: Bundle) -> int:
     from convert.checking.again import check
     from convert.checking.printing import check_json, check_text
 
-    entries = check(bundle, reference=_reference(arguments), **_options(arguments))
+    entries = check(bundle, reference=_reference(arguments), **_options(arguments, bundle))
     _print(arguments, check_json(entries, arguments.split),
            check_text(entries, arguments.split, bundle.manifest.targets[0]))  # fmt: skip
     return _status(entries, arguments.variant)
@@ -76,7 +77,7 @@ def _device(arguments: argparse.Namespace, bundle: Bundle) -> int:
 
     found = check_predictions(
         bundle, file=arguments.predictions, reference=_reference(arguments),
-        allow_missing=arguments.allow_missing, **_options(arguments),
+        allow_missing=arguments.allow_missing, **_options(arguments, bundle),
     )  # fmt: skip
     _print(arguments, predictions_json(found, arguments.split),
            predictions_text(found, arguments.split, bundle.manifest.targets[0]))  # fmt: skip
@@ -89,18 +90,20 @@ def _release(arguments: argparse.Namespace, new: Bundle) -> int:
     from edge_runtime.bundle import Bundle
 
     old = Bundle.open(arguments.against)
-    release = check_against(new, old, **_options(arguments))
+    release = check_against(new, old, **_options(arguments, new))
     _print(arguments, release_json(release, new, old, arguments.split),
            release_text(release, new, old, arguments.split))  # fmt: skip
     return _status([one.entry for one in release.compared], arguments.variant)
 
 
-def _options(arguments: argparse.Namespace) -> dict[str, Any]:
+def _options(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
     """What all three have in common."""
     from convert.gate.judge import Margins
+    from train.evaluation.classes import parse_mapping, renamed
 
+    mapping = parse_mapping(arguments.map)
     return {
-        "data": data_of(arguments),
+        "data": renamed(data_of(arguments), mapping, bundle.manifest.codes),
         "split": arguments.split,
         "margins": Margins(arguments.auc_margin, arguments.sensitivity_margin),
         "variants": arguments.variant,

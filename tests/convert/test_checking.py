@@ -167,6 +167,30 @@ def test_table_for_people_is_no_wider_than_100_columns(
     assert max(map(len, table)) <= 100
 
 
+@pytest.fixture
+def other_names(generated: Path, tmp_path: Path) -> Path:
+    """The same images, the classes of which are called otherwise."""
+    table = (generated / "metadata.csv").read_text("utf-8")
+    for code, name in (("mel", "melanoma"), ("nv", "nevus")):
+        table = table.replace(f",{code},", f",{name},")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "metadata.csv").write_text(table, encoding="utf-8")
+    (tmp_path / "data" / "images").symlink_to(generated / "images")
+    return tmp_path / "data"
+
+
+def test_classes_of_another_name_are_mapped_on_request(
+    bundle: Path, generated: Path, other_names: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", str(bundle), "--variant", "onnx_f32", "--bootstrap", "0", "--json"]
+    main([*words, "--data", str(generated)])
+    expected = capsys.readouterr().out
+    assert main([*words, "--data", str(other_names)]) == 2
+    assert "class 'melanoma', which the model does not know" in capsys.readouterr().err
+    main([*words, "--data", str(other_names), "--map", "melanoma=mel", "--map", "nevus=nv"])
+    assert capsys.readouterr().out == expected
+
+
 # Data and references that do not fit
 
 

@@ -1,4 +1,4 @@
-"""The arguments by which every verb is told where the labelled images are."""
+"""The arguments by which every verb is told where the labelled images are, and of what classes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,14 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--description", type=Path, metavar="FILE",
         help="a dataset.toml to use instead of the one beside the images",
+    )  # fmt: skip
+
+
+def add_mapping_argument(parser: argparse.ArgumentParser) -> None:
+    """``--map``, see `train.evaluation.classes.parse_mapping`."""
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="OLD=NEW",
+        help="the data's class OLD is the model's class NEW; may be given again",
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_runtime._terminal import visible_lines
 from edge_runtime.errors import UsageError
-from train.commands.data import add_data_arguments, data_of
+from train.commands.data import add_data_arguments, add_mapping_argument, data_of
 from train.commands.resampling import add_resampling_arguments
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="compare with this one on the same images, paired")  # fmt: skip
     parser.add_argument("--against-variant", metavar="NAME",
                         help="which variant of the other bundle")  # fmt: skip
-    parser.add_argument("--map", action="append", default=[], metavar="OLD=NEW",
-                        help="the data's class OLD is the model's class NEW; may be given "
-                        "again")  # fmt: skip
+    add_mapping_argument(parser)
     parser.add_argument("--skip-trained", action="store_true",
                         help="leave out images that the model was trained on, instead of "
                         "refusing")  # fmt: skip

@@ -121,7 +121,8 @@ def class_indices(labels: Sequence[str], codes: Sequence[str]) -> NDArray[np.int
     if unknown:
         raise ClassError(
             f"The data has the class {unknown[0]!r}, which the model does not know (it knows "
-            f"{', '.join(codes)}); rename or remove its images."
+            f"{', '.join(codes)}); rename its images (--map does in evaluate and check) or remove "
+            "them."
         )
     return np.array([known[label] for label in labels], np.int64)
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edge_runtime.errors import ClassError, UsageError
 from edge_runtime.manifest import Label
-from train.data.table import class_indices
+from train.data.table import Dataset, class_indices
 from train.metrics import Predictions
 
 
@@ -117,6 +117,21 @@ def check_mapping(
                     f"--map names the class {new!r}, which the model does not know; it knows "
                     f"{', '.join(models[0])}."
                 )
+
+
+def renamed(
+    data: Dataset, mapping: Mapping[str, Sequence[str]], codes: Sequence[str]
+) -> Dataset:  # fmt: skip
+    """A data set whose images bear the classes of a model, see `map_classes`.
+
+    Raises:
+        ClassError: see `check_mapping`.
+    """
+    check_mapping(mapping, data.codes, [codes])
+    names = map_classes([record.label for record in data.records], mapping, codes)
+    return data.with_records(
+        replace(record, label=name) for record, name in zip(data.records, names, strict=True)
+    )
 
 
 def meet(
