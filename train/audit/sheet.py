@@ -16,7 +16,14 @@ from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
 from train.audit.findings import Group
 from train.audit.pictures import ODDITIES
-from train.audit.text import counts, overlap_lines, shared_ids_line, side_order, telling_first
+from train.audit.text import (
+    counts,
+    nothing_found,
+    overlap_lines,
+    shared_ids_line,
+    side_order,
+    telling_first,
+)
 
 GROUPS, MEMBERS = 40, 8
 """Groups shown of each kind, and images of each group; the JSON has all of them."""
@@ -106,6 +113,7 @@ def _context(found: Audit, pictures: bool) -> dict[str, Any]:
             "images": len(source.records),
             "classes": classes_by_side(found, source),
             "sides": sorted({source.side(record) for record in source.records}, key=side_order),
+            "side_word": source.side_word,
             "sizes": list(sizes(found, source).items()),
             "missing": source.missing[:_FILES],
             "strays": source.strays[:_FILES],
@@ -118,6 +126,7 @@ def _context(found: Audit, pictures: bool) -> dict[str, Any]:
     return {
         "title": ", ".join(source.name for source in found.sources),
         "clean": found.clean,
+        "nothing_found": nothing_found(found),
         "counts": counts(found),
         "pictures": pictures,
         "sections": _sections(found, pictures),
@@ -193,7 +202,7 @@ def _shown(found: Audit, index: int, pictures: bool) -> Shown:
         item.source.shown(item.record),
         item.source.name if len(found.sources) > 1 else "",
         item.record.label,
-        item.side,
+        item.source.side_word(item.side),
         f"{fact.width} \N{MULTIPLICATION SIGN} {fact.height}" if fact.usable else "",
         _data_uri(item.record.file) if pictures and fact.usable else "",
     )

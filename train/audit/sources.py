@@ -66,6 +66,10 @@ class Source:
             return "train" if self.use == "train only" else UNSPLIT
         return (record.split or "train") if self.has_split else UNSPLIT
 
+    def side_word(self, side: str) -> str:
+        """What a side is called for people: data without a split counts as one, and has none."""
+        return side if self.has_split else "no split"
+
     def shown(self, record: Record) -> str:
         """How reports call the file; bytes in its name that are no UTF-8 become question marks."""
         try:

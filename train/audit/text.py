@@ -45,21 +45,39 @@ def counts(found: Audit) -> list[tuple[str, int, str]]:
         for group in findings.duplicates
     )
     perhaps = f" ({weaker} of them perhaps second photographs of one lesion)" if weaker else ""
-    leaking = Counter(group.kind for group in findings.leaks)
     known = any(item.record.lesion_id for item in found.items)
     lesions = "keep each on one side of a split" if known else "no lesion ids are given"
     return [
         ("images", len(found.items), f"{found.distinct} different files"),
         ("unreadable", len(found.unreadable), "cannot be decoded"),
         ("label conflicts", len(findings.conflicts), "groups of one picture, labels contradict"),
-        ("split leaks", len(findings.leaks),
-         f"groups on several sides: {leaking['exact'] + leaking['near']} of one picture, "
-         f"{leaking['lesion']} of one lesion"),
+        ("split leaks", len(findings.leaks), _leaks(found)),
         ("duplicates", len(findings.duplicates),
          f"groups: {kinds['exact']} exact, {kinds['near']} near{perhaps}; {extra} superfluous "
          "exact copies"),
         ("lesions with several photographs", findings.lesions, lesions),
     ]  # fmt: skip
+
+
+def nothing_found(found: Audit) -> str:
+    """What to say of data without a conflict and without a leak."""
+    if _has_split(found):
+        return "No labels conflict and no split leaks."
+    return "No labels conflict. No split is given, so none can leak."
+
+
+def _has_split(found: Audit) -> bool:
+    return any(source.has_split for source in found.sources)
+
+
+def _leaks(found: Audit) -> str:
+    if not _has_split(found):
+        return "no split is given; one by chance would part the groups that follow"
+    leaking = Counter(group.kind for group in found.findings.leaks)
+    return (
+        f"groups on several sides: {leaking['exact'] + leaking['near']} of one picture, "
+        f"{leaking['lesion']} of one lesion"
+    )
 
 
 def telling_first(found: Audit, group: Group) -> list[int]:
@@ -98,7 +116,7 @@ def _summary(found: Audit) -> str:
     table = tabulate(counts(found), tablefmt="plain", colalign=("left", "right", "left"))
     names = ", ".join(source.name for source in found.sources)
     verdict = (
-        "No labels conflict and no split leaks."
+        nothing_found(found)
         if found.clean
         else "Do not train or quote figures on this before it is put right (see --fix)."
     )
@@ -112,7 +130,8 @@ def _groups(found: Audit, title: str, groups: tuple[Group, ...]) -> str:
         lines.append(f"  {group.kind}")
         for member in telling_first(found, group)[:_SHOWN]:
             item = found.items[member]
-            lines.append(f"    {found.shown(member)}  [{item.record.label}, {item.side}]")
+            side = item.source.side_word(item.side)
+            lines.append(f"    {found.shown(member)}  [{item.record.label}, {side}]")
         if len(group.members) > _SHOWN:
             lines.append(f"    ... and {len(group.members) - _SHOWN} more")
     if len(groups) > _SHOWN:
@@ -152,7 +171,8 @@ def _classes(found: Audit) -> str:
             [label, *(by_side.get(side, 0) for side in sides), sum(by_side.values())]
             for label, by_side in classes.items()
         ]
-        table = tabulate(rows, ["class", *sides, "all"], tablefmt="simple")
+        heads = [source.side_word(side) for side in sides]
+        table = tabulate(rows, ["class", *heads, "all"], tablefmt="simple")
         counted = sizes(found, source)
         shown = [f"{count} of {size}" for size, count in list(counted.items())[:_SIZES]]
         rest = len(counted) - len(shown)

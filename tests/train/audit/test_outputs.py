@@ -7,6 +7,7 @@ import shutil
 import pytest
 from PIL import Image
 
+from edge_runtime.commands import main
 from edge_runtime.errors import ClassError, TableError, UsageError
 from train.data.table import read_data
 
@@ -205,6 +206,25 @@ def test_sheet_shows_pictures_and_needs_no_network(faulty, tmp_path, run_audit):
     assert "https://" not in page
     assert "<script" not in page
     assert [p.name for p in tmp_path.iterdir() if "partial" in p.name] == []
+
+
+def test_data_without_a_split_is_not_called_free_of_leaks(
+    folders, draw, tmp_path, run_audit, capsys
+):
+    data = folders / "Train"  # class folders alone
+    draw(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data / "mel" / "turned.jpg")
+    status, found = run_audit(data, "--html", tmp_path / "audit.html")
+    assert (status, found["split_leaks"]) == (0, 0)
+    page = (tmp_path / "audit.html").read_text("utf-8")
+    for words in ("No labels conflict. No split is given", "one by chance would part the groups"):
+        assert words in page
+    assert "no split leaks" not in page
+    assert "test</span>" not in page
+    assert "<th>no split</th>" in page
+    assert main(["audit", str(data)]) == 0
+    printed = capsys.readouterr().out
+    assert "No split is given, so none can leak" in printed
+    assert "test" not in printed.partition("Shortcuts")[0].replace(str(tmp_path), "")
 
 
 def test_sheet_without_pictures_holds_none(faulty, tmp_path, run_audit):
