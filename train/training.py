@@ -97,15 +97,18 @@ def train(
     chosen = Configuration(where or DataConfig(path=str(data.root.resolve())), config)
     partial = partial_folder(out)
     resumed = _check_begun(partial, chosen, resume)
+    built = _build(data, config)
+    prepared = prepare(data, config)
+    prepared.check_learnable()
+    built = _started(built, prepared, config)
+    teachers = _teachers(prepared, config)
+    check_fits(built.model, config)
+    checkpoints = CheckpointFile(partial, _fingerprint(prepared, teachers))
+    checkpoints.load()  # refuses other data; of what is refused, nothing is left behind or logged
     with recorded(out, data.description.name, config, resumed=resumed) as record:
-        built = _build(data, config)
-        prepared = prepare(data, config)
-        prepared.check_learnable()
-        built = _started(built, prepared, config)
-        teachers = _teachers(prepared, config)
-        check_fits(built.model, config)  # nothing is left behind by what is refused
         _keep(partial, chosen)
         _announce(prepared, config, built)
+        _warn_of_copies(data)
         from train.fit import fit
 
         def epoch_done(row: Mapping[str, float]) -> None:
@@ -113,7 +116,6 @@ def train(
             if on_epoch is not None:
                 on_epoch(row)
 
-        checkpoints = CheckpointFile(partial, _fingerprint(prepared, teachers))
         fitted = fit(
             built.model, _parts(prepared), config, checkpoints=checkpoints, on_epoch=epoch_done,
             no_more=no_more, teachers=teachers,
@@ -245,6 +247,19 @@ def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:
         + f" images, {len(prepared.data.labels)} classes; {config.arch} at {config.input_size} px; "
         + built.weights
     )
+
+
+def _warn_of_copies(data: Dataset) -> None:
+    """Say what a split that is made here does not keep together."""
+    made = {"val", "test"} - {record.split for record in data.records}
+    unnamed = sum(not record.lesion_id for record in data.records)
+    if made and unnamed:
+        progress.say(
+            f"note: {unnamed} of {len(data.records)} images name no lesion, so the split keeps "
+            "their identical files together and nothing else; copies that were resized or saved "
+            "again, and other photographs of one lesion, may be in training and test. `dermedge "
+            "audit` finds copies, and with --fix keeps them together."
+        )
 
 
 def _parts(prepared: Prepared) -> Parts:

@@ -16,6 +16,8 @@ from edge_runtime.commands import main
 from edge_runtime.errors import RunError, TrainingError
 from train.checkpoint import CHECKPOINT_FILE, Checkpoint, CheckpointFile
 from train.configuration import CONFIG_FILE
+from train.log import entries
+from train.log.journal import runs_folder
 from train.run import RunFolder
 from train.synthetic import write_dataset
 
@@ -111,6 +113,11 @@ def test_changed_meaning_of_a_class_is_refused(
     finally:
         described.write_text(before)
     assert "no longer what" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_refused_calls_leave_an_interrupted_run_interrupted(killed: Path) -> None:
+    here = [entry for entry in entries(runs_folder()) if entry.folder.resolve() == killed.resolve()]
+    assert [entry.status for entry in here] == ["interrupted"]
 
 
 def test_vanished_image_is_named_and_the_run_can_still_be_resumed(

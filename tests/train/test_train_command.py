@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -15,10 +17,13 @@ from PIL import Image
 
 from edge_runtime._files import sha256
 from edge_runtime.commands import main
+from edge_runtime.errors import TrainingError
 from train.config import Augmentation, TrainConfig
 from train.data.table import read_data
+from train.log import entries
 from train.run import RunFolder
 from train.synthetic import write_dataset
+from train.training import train
 
 if TYPE_CHECKING:
     from tests.conftest import Command
@@ -140,6 +145,55 @@ def test_wrong_call_ends_with_status_2_and_one_sentence(
     assert re.match(said, done.stderr)
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("known", ["lesions", "split", "neither"])
+def test_split_that_may_part_copies_says_so(
+    known: str, own_few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = own_few / "metadata.csv"
+    rows = list(csv.DictReader(table.open(encoding="utf-8")))
+    kept = {"lesions": ["lesion_id"], "split": ["split"]}.get(known, [])
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["image_id", "dx", *kept], extrasaction="ignore")
+        writer.writeheader()
+        parts = itertools.cycle(["train", "train", "val", "test"])
+        writer.writerows(row | {"split": part} for row, part in zip(rows, parts, strict=False))
+    words = ["train", "--data", str(own_few), "--out", str(tmp_path / "run"), *QUICK]
+    assert main(words) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "name no lesion" in line]
+    assert len(told) == (1 if known == "neither" else 0), told
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--arch", "plain_cn"], ["--input-size", "31"], ["--start", "nowhere"],
+        ["--teacher", "nowhere"],
+    ],
+)  # fmt: skip
+def test_call_that_is_refused_leaves_no_run_in_the_log(
+    words: list[str], few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("DERMEDGE_RUNS", str(tmp_path / "log"))
+    refused(["train", "--data", few, "--out", tmp_path / "run", *QUICK, *words], capsys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_that_fails_stays_in_the_log(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DERMEDGE_RUNS", str(tmp_path))
+
+    def fail(row: object) -> None:
+        raise TrainingError("The loss is nan.")
+
+    config = TrainConfig(arch="plain_cnn", input_size=32, epochs=2, bootstrap=100)
+    with pytest.raises(TrainingError):
+        train(read_data(few), config, tmp_path / "run", on_epoch=fail)
+    (entry,) = entries(tmp_path)
+    assert (entry.name, entry.status, entry.reason) == ("run", "failed", "The loss is nan.")
 
 
 @pytest.mark.parametrize("verb", ["train", "audit", "evaluate"])
