@@ -105,15 +105,25 @@ def _dispatch(words: list[str]) -> int:
     name = words[0]
     verb = _find(name)
     if verb is None:
-        import difflib
-
-        near = difflib.get_close_matches(name, _all_verbs(), n=1)
-        hint = f"did you mean `dermedge {near[0]}`?" if near else "see `dermedge --help`."
-        print(f"dermedge: there is no verb {name!r}; {hint}", file=sys.stderr)
+        print(f"dermedge: there is no verb {name!r}; {_hint(name)}", file=sys.stderr)
         return NOT_DONE
     parser = Parser(prog=f"dermedge {name}", description=verb.SUMMARY)
     verb.add_arguments(parser)
     return verb.run(parser.parse_args(words[1:]))
+
+
+def _hint(name: str) -> str:
+    """What to do where there is no verb of this name."""
+    import difflib
+
+    if near := difflib.get_close_matches(name, _all_verbs(), n=1):
+        return f"did you mean `dermedge {near[0]}`?"
+    if not _toolkit_verbs():
+        return (
+            f"the runtime alone is installed here ({', '.join(VERBS)}); other verbs come with the "
+            "toolkit, from a checkout."
+        )
+    return "see `dermedge --help`."
 
 
 def _find(name: str) -> Verb | None:

@@ -21,6 +21,16 @@ def test_help_lists_the_verbs_of_all_installed_packages(dermedge: Command):
     assert done.stderr == ""
 
 
+def test_verb_of_the_toolkit_is_explained_where_the_runtime_is_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setattr(commands, "_toolkit_verbs", dict)
+    assert main(["train", "--data", "x"]) == 2
+    told = capsys.readouterr().err
+    assert "there is no verb 'train'; the runtime alone is installed here (classify, " in told
+    assert "come with the toolkit, from a checkout." in told
+
+
 def test_interrupted_command_ends_with_the_status_that_the_help_names(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
