@@ -72,7 +72,7 @@ def _has_split(found: Audit) -> bool:
 
 def _leaks(found: Audit) -> str:
     if not _has_split(found):
-        return "no split is given; one by chance would part the groups that follow"
+        return "no split is given; one made by chance would part the groups below"
     leaking = Counter(group.kind for group in found.findings.leaks)
     return (
         f"groups on several sides: {leaking['exact'] + leaking['near']} of one picture, "

@@ -216,7 +216,7 @@ def test_data_without_a_split_is_not_called_free_of_leaks(
     status, found = run_audit(data, "--html", tmp_path / "audit.html")
     assert (status, found["split_leaks"]) == (0, 0)
     page = (tmp_path / "audit.html").read_text("utf-8")
-    for words in ("No labels conflict. No split is given", "one by chance would part the groups"):
+    for words in ("No labels conflict. No split is given", "one made by chance would part the groups"):
         assert words in page
     assert "no split leaks" not in page
     assert "test</span>" not in page
