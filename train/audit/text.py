@@ -63,7 +63,8 @@ def nothing_found(found: Audit) -> str:
     """What to say of data without a conflict and without a leak."""
     if _has_split(found):
         return "No labels conflict and no split leaks."
-    return "No labels conflict. No split is given, so none can leak."
+    kept = "; --fix makes one that keeps duplicates together" if found.findings.duplicates else ""
+    return f"No labels conflict. No split is given, so none can leak{kept}."
 
 
 def _has_split(found: Audit) -> bool:
