@@ -195,5 +195,5 @@ def _check_type(value: Any, kind: Any, where: str) -> None:
 
 
 def _nearest(word: str, known: tuple[str, ...] | list[str]) -> str:
-    near = get_close_matches(word, known, n=1, cutoff=0.4)
+    near = get_close_matches(word, known, n=1)
     return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."

@@ -62,6 +62,7 @@ def test_version_is_the_packages(dermedge: Command):
     [
         ("clasify", "did you mean `dermedge classify`?"),
         ("convrt", "did you mean `dermedge convert`?"),
+        ("trian", "did you mean `dermedge train`?"),
         ("xyzzy", "see `dermedge --help`."),
         ("", "see `dermedge --help`."),
     ],

@@ -80,6 +80,12 @@ def test_unknown_name_suggests_the_nearest(typed: str, meant: str) -> None:
     assert all(name in str(caught.value) for name in ARCHITECTURES)
 
 
+@pytest.mark.parametrize("typed", ["resnet50", "convnext", "inception"])
+def test_name_of_something_else_is_not_taken_for_a_slip(typed: str) -> None:
+    with pytest.raises(UsageError, match=f"^no architecture '{typed}'; choose from: plain_cnn, "):
+        build(typed, input_size=SIZE, classes=CLASSES)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -75,6 +75,7 @@ def test_every_preset_is_a_configuration_of_an_architecture_that_exists(name: st
     ("text", "sentence"),
     [
         ("[train]\nepoch = 3\n", r"unknown key 'epoch' in \[train\]; did you mean 'epochs'\?"),
+        ("[train]\ngpu = 3\n", r"unknown key 'gpu' in \[train\]; known are arch, width, "),
         ("[trian]\n", r"table \[trian\]; did you mean 'train'\?"),
         ("[augment]\nrotate = 3\n", r"'rotate' in \[augment\]; did you mean 'rotation'\?"),
         ("epochs = 3\n", "epochs"),

@@ -202,7 +202,7 @@ def _find(name: str) -> Architecture:
     if name in ARCHITECTURES:
         return ARCHITECTURES[name]
     spelled = name.lower().replace("-", "_").replace(" ", "_")
-    near = get_close_matches(spelled, ARCHITECTURES, n=1, cutoff=0.4)
+    near = get_close_matches(spelled, ARCHITECTURES, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     raise UsageError(f"no architecture {name!r}; {hint}choose from: {', '.join(ARCHITECTURES)}")
 
