@@ -79,7 +79,9 @@ def find_shortcuts(
     columns = _features(items, facts)
     values = {name: column[used] for name, column in columns.items() if len(set(column[used])) > 1}
     reason = ""
-    if min(distinct) < few:
+    if all(known is None for known in positive):
+        reason = "nothing says which classes are malignant"
+    elif min(distinct) < few:
         reason = (
             f"{distinct[0]} {target} and {distinct[1]} other lesions or pictures are too few to "
             f"judge; at least {few} of either kind are needed"

@@ -192,7 +192,7 @@ def _shortcuts(found: Audit) -> str:
 
     shortcuts = found.shortcuts
     if shortcuts.together is None:
-        return f"Shortcuts: {shortcuts.reason}."
+        return f"Shortcuts are not judged: {shortcuts.reason}."
     rows = [
         (
             "all together" if one is shortcuts.together else one.features[0],

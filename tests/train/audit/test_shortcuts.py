@@ -68,6 +68,14 @@ def test_few_melanomas_are_not_judged():
     assert "too few" in found.reason
 
 
+def test_classes_of_which_nothing_says_what_is_malignant_are_not_called_few():
+    items, facts = drawn(300, 0.5)
+    items = [replace(item, source=replace(item.source, description=None)) for item in items]
+    found = find_shortcuts(items, facts, np.arange(300))
+    assert found.together is None
+    assert found.reason == "nothing says which classes are malignant"
+
+
 def test_images_alike_in_everything_are_not_judged():
     items, facts = drawn(300, 0.0)
     found = find_shortcuts(items, [replace(facts[0]) for _ in facts], np.arange(300))
