@@ -17,6 +17,7 @@ from train.audit.findings import Findings, Group, Item, find, same_pictures
 from train.audit.pictures import ODDITIES, Facts, read_pictures
 from train.audit.shortcuts import Shortcut, Shortcuts, find_shortcuts
 from train.audit.sources import Source, read_sources
+from train.config import TrainConfig
 
 Progress = Callable[[str, int, int], None]
 
@@ -42,6 +43,23 @@ class Audit:
     def clean(self) -> bool:
         """Whether no labels conflict and no split leaks."""
         return not self.findings.conflicts and not self.findings.leaks
+
+    @property
+    def has_split(self) -> bool:
+        """Whether there is any split that could leak."""
+        return any(source.has_split for source in self.sources)
+
+    @property
+    def torn_by_chance(self) -> tuple[float, int]:
+        """Groups of one picture or lesion that a split image by image would tear, and all of them.
+
+        The first is the mean over splits by chance, with the usual shares of `TrainConfig`.
+        """
+        val, test = TrainConfig.val_fraction, TrainConfig.test_fraction
+        counts = np.bincount(self.findings.group_of)
+        sizes = counts[counts > 1]
+        whole = sum((share**sizes for share in (1 - val - test, val, test)), np.zeros(len(sizes)))
+        return float((1 - whole).sum()), len(sizes)
 
     @property
     def unreadable(self) -> tuple[int, ...]:
@@ -150,6 +168,7 @@ def to_json(found: Audit) -> dict[str, Any]:
         "odd": {name: [found.shown(i) for i in odd] for name, odd in found.odd.items()},
         "label_conflicts": len(findings.conflicts),
         "split_leaks": len(findings.leaks),
+        "torn_by_chance": None if found.has_split else round(found.torn_by_chance[0], 1),
         "lesion_label_conflicts": len(findings.lesion_conflicts),
         "lesions_with_several_photographs": findings.lesions,
         "duplicates": [group(one) for one in findings.duplicates],
@@ -196,6 +215,7 @@ def _source_json(found: Audit, source: Source) -> dict[str, Any]:
     return {
         "name": source.name,
         "images": len(source.records),
+        "has_split": source.has_split,
         "classes": classes_by_side(found, source),
         "sizes": sizes(found, source),
         "missing": list(source.missing),

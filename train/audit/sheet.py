@@ -20,6 +20,7 @@ from train.audit.text import (
     counts,
     nothing_found,
     overlap_lines,
+    remarks,
     shared_ids_line,
     side_order,
     telling_first,
@@ -119,7 +120,7 @@ def _context(found: Audit, pictures: bool) -> dict[str, Any]:
             "strays": source.strays[:_FILES],
             "missing_count": len(source.missing),
             "strays_count": len(source.strays),
-            "remarks": source.remarks,
+            "remarks": remarks(found, source),
         }
         for source in found.sources
     ]
@@ -131,7 +132,7 @@ def _context(found: Audit, pictures: bool) -> dict[str, Any]:
         "pictures": pictures,
         "sections": _sections(found, pictures),
         "overlaps": [
-            *(overlap_lines(overlap) for overlap in found.findings.overlaps),
+            *(overlap_lines(found, overlap) for overlap in found.findings.overlaps),
             *([f"Lesion ids, {shared_ids_line(ids)}"] for ids in found.findings.shared_ids),
         ],
         "unreadable": [(found.shown(i), found.facts[i].problem) for i in found.unreadable[:_FILES]],

@@ -8,6 +8,7 @@ from train.audit import settings
 from train.audit.auditing import Audit, classes_by_side, sizes
 from train.audit.findings import Group, Overlap, SharedIds
 from train.audit.pictures import ODDITIES
+from train.audit.sources import Source
 from train.data.table import SPLITS
 
 _SHOWN = 5
@@ -26,7 +27,9 @@ def text(found: Audit) -> str:
         if groups:
             parts.append(_groups(found, title, groups))
     if findings.overlaps:
-        lines = [f"  {line}" for overlap in findings.overlaps for line in overlap_lines(overlap)]
+        lines = [
+            f"  {line}" for overlap in findings.overlaps for line in overlap_lines(found, overlap)
+        ]
         parts.append("\n".join(["Shared between data sets", *lines]))
     if findings.shared_ids:
         lines = [f"  {shared_ids_line(shared)}" for shared in findings.shared_ids]
@@ -35,8 +38,8 @@ def text(found: Audit) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def counts(found: Audit) -> list[tuple[str, int, str]]:
-    """What to say first: what, how many, and a few words."""
+def counts(found: Audit) -> list[tuple[str, int | None, str]]:
+    """What to say first: what, how many (None where nobody can tell), and a few words."""
     findings = found.findings
     kinds = Counter(group.kind for group in findings.duplicates)
     extra = len(found.items) - found.distinct
@@ -51,7 +54,7 @@ def counts(found: Audit) -> list[tuple[str, int, str]]:
         ("images", len(found.items), f"{found.distinct} different files"),
         ("unreadable", len(found.unreadable), "cannot be decoded"),
         ("label conflicts", len(findings.conflicts), "groups of one picture, labels contradict"),
-        ("split leaks", len(findings.leaks), _leaks(found)),
+        ("split leaks", len(findings.leaks) if found.has_split else None, _leaks(found)),
         ("duplicates", len(findings.duplicates),
          f"groups: {kinds['exact']} exact, {kinds['near']} near{perhaps}; {extra} superfluous "
          "exact copies"),
@@ -61,19 +64,32 @@ def counts(found: Audit) -> list[tuple[str, int, str]]:
 
 def nothing_found(found: Audit) -> str:
     """What to say of data without a conflict and without a leak."""
-    if _has_split(found):
+    if found.has_split:
         return "No labels conflict and no split leaks."
     kept = "; --fix makes one that keeps duplicates together" if found.findings.duplicates else ""
     return f"No labels conflict. No split is given, so none can leak{kept}."
 
 
-def _has_split(found: Audit) -> bool:
-    return any(source.has_split for source in found.sources)
+def remarks(found: Audit, source: Source) -> tuple[str, ...]:
+    """What has to be known of a data set, a sentence each."""
+    if source.has_split or not found.has_split:
+        return source.remarks
+    return (
+        *source.remarks,
+        "It brings no split: beside the others it counts as test, and leaks within it cannot be "
+        "judged.",
+    )
 
 
 def _leaks(found: Audit) -> str:
-    if not _has_split(found):
-        return "no split is given; one made by chance would part the groups below"
+    if not found.has_split:
+        torn, groups = found.torn_by_chance
+        if not groups:
+            return "no split is given"
+        return (
+            "no split is given; one made by chance, image by image, would part about "
+            f"{torn:.0f} of {groups} groups"
+        )
     leaking = Counter(group.kind for group in found.findings.leaks)
     return (
         f"groups on several sides: {leaking['exact'] + leaking['near']} of one picture, "
@@ -93,11 +109,13 @@ def telling_first(found: Audit, group: Group) -> list[int]:
     return sorted(group.members, key=lambda member: (rank[member], member))
 
 
-def overlap_lines(overlap: Overlap) -> list[str]:
+def overlap_lines(found: Audit, overlap: Overlap) -> list[str]:
     """How much two data sets share, in words."""
+    split = {source.name: source.has_split for source in found.sources}
     lines = [f"{overlap.names[0]} and {overlap.names[1]}: {overlap.pictures} pictures"]
     for name, images, by_side in zip(overlap.names, overlap.images, overlap.sides, strict=True):
-        where = ", ".join(f"{count} in {side}" for side, count in by_side.items())
+        sides = ", ".join(f"{count} in {side}" for side, count in by_side.items())
+        where = sides if split[name] else "no split"
         lines.append(f"  {images} different files of {name} ({where})")
     return lines
 
@@ -114,15 +132,17 @@ def shared_ids_line(shared: SharedIds) -> str:
 def _summary(found: Audit) -> str:
     from tabulate import tabulate
 
-    table = tabulate(counts(found), tablefmt="plain", colalign=("left", "right", "left"))
+    table = tabulate(
+        counts(found), tablefmt="plain", colalign=("left", "right", "left"), missingval="-"
+    )
     names = ", ".join(source.name for source in found.sources)
     verdict = (
         nothing_found(found)
         if found.clean
         else "Do not train or quote figures on this before it is put right (see --fix)."
     )
-    remarks = [f"{source.name}: {remark}" for source in found.sources for remark in source.remarks]
-    return "\n".join([f"Audit of {names}", table, verdict, *remarks])
+    lines = [f"{one.name}: {remark}" for one in found.sources for remark in remarks(found, one)]
+    return "\n".join([f"Audit of {names}", table, verdict, *lines])
 
 
 def _groups(found: Audit, title: str, groups: tuple[Group, ...]) -> str:

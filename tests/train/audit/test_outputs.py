@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shutil
 
 import pytest
@@ -216,7 +217,7 @@ def test_data_without_a_split_is_not_called_free_of_leaks(
     status, found = run_audit(data, "--html", tmp_path / "audit.html")
     assert (status, found["split_leaks"]) == (0, 0)
     page = (tmp_path / "audit.html").read_text("utf-8")
-    for words in ("conflict. No split is given", "one made by chance would part the groups"):
+    for words in ("conflict. No split is given", "one made by chance, image by image, would part"):
         assert words in page
     assert "no split leaks" not in page
     assert "test</span>" not in page
@@ -225,6 +226,30 @@ def test_data_without_a_split_is_not_called_free_of_leaks(
     printed = capsys.readouterr().out
     assert "so none can leak; --fix makes one that keeps duplicates together." in printed
     assert "test" not in printed.partition("Shortcuts")[0].replace(str(tmp_path), "")
+
+
+def test_groups_that_a_split_by_chance_would_tear_are_counted(folders, run_audit, capsys):
+    data = folders / "Train"  # class folders alone
+    for number in range(3):
+        shutil.copy(data / "mel" / f"0{number}.jpg", data / "mel" / f"copy{number}.jpg")
+    assert main(["audit", str(data)]) == 0
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if one.startswith("split leaks")]
+    assert re.match(r"split leaks +-  no split is given; .* would part about 1 of 3 groups$", line)
+    _, found = run_audit(data)
+    assert found["data_sets"][0]["has_split"] is False
+    assert found["torn_by_chance"] == round(3 * (1 - 0.7**2 - 2 * 0.15**2), 1)
+
+
+def test_data_without_a_split_counts_as_test_beside_others(folders, tmp_path, run_audit, capsys):
+    shutil.copytree(folders / "Test", tmp_path / "other")
+    assert main(["audit", str(folders), str(tmp_path / "other")]) == 0
+    printed = capsys.readouterr().out
+    assert "No labels conflict and no split leaks." in printed
+    assert "other: It brings no split: beside the others it counts as test" in printed
+    assert "12 different files of other (no split)" in printed
+    _, found = run_audit(folders, tmp_path / "other")
+    assert [one["has_split"] for one in found["data_sets"]] == [True, False]
+    assert found["torn_by_chance"] is None
 
 
 def test_sheet_without_pictures_holds_none(faulty, tmp_path, run_audit):
