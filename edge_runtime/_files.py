@@ -22,7 +22,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     if path.exists() and not (path.is_file() or path.is_dir()):
         path.write_bytes(content)
         return
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     beside = _beside(path)
     try:
         with beside.open("xb") as file:
@@ -48,7 +48,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     """
     import shutil
 
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     beside, replaced = _beside(path), _beside(path)
     beside.mkdir()

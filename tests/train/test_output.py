@@ -47,6 +47,13 @@ def test_file_that_a_link_points_to_is_written(tmp_path: Path):
     assert (tmp_path / "kept" / "old.json").read_bytes() == b"new"
 
 
+def test_link_to_itself_is_replaced(tmp_path: Path):
+    link = tmp_path / "report.json"
+    link.symlink_to("report.json")
+    write_bytes(link, b"new")
+    assert link.read_bytes() == b"new"
+
+
 def test_pipe_is_written_to_and_stays(tmp_path: Path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
