@@ -274,29 +274,36 @@ def test_earlier_bundle_is_replaced_whole(run_folder: RunFolder, own_bundle: Pat
 # Parts without melanoma
 
 
+@pytest.fixture
+def without_melanoma(
+    run_folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], RunFolder]:
+    """The run with a part whose melanomas are called nevi."""
+
+    def run(part: str) -> RunFolder:
+        rows = tuple(
+            replace(row, label="nv") if (row.label, row.split) == ("mel", part) else row
+            for row in run_folder.rows()
+        )
+        monkeypatch.setattr(RunFolder, "rows", lambda run: rows)
+        return run_folder
+
+    return run
+
+
 def test_validation_without_melanoma_cannot_judge(
-    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_melanoma: Callable[[str], RunFolder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = tuple(
-        replace(row, label="nv") if (row.label, row.split) == ("mel", "val") else row
-        for row in run_folder.rows()
-    )
-    monkeypatch.setattr(RunFolder, "rows", lambda run: rows)
     monkeypatch.setattr(onnx, "float32", lambda exported: pytest.fail("converted in vain"))
     with pytest.raises(GateError, match="The validation images hold no melanoma"):
-        convert(run_folder, tmp_path / "bundle", QUICK)
+        convert(without_melanoma("val"), tmp_path / "bundle", QUICK)
     assert not (tmp_path / "bundle").exists()
 
 
 def test_test_part_without_melanoma_is_no_matter_to_the_gate(
-    run_folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    without_melanoma: Callable[[str], RunFolder], tmp_path: Path
 ) -> None:
-    rows = tuple(
-        replace(row, label="nv") if (row.label, row.split) == ("mel", "test") else row
-        for row in run_folder.rows()
-    )
-    monkeypatch.setattr(RunFolder, "rows", lambda run: rows)
-    conversion = convert(run_folder, tmp_path / "bundle", QUICK)
+    conversion = convert(without_melanoma("test"), tmp_path / "bundle", QUICK)
     assert verdicts(conversion) == {"onnx_f32": ("pass", True)}
     (variant,) = manifest_of(tmp_path / "bundle").variants
     assert "melanoma_auc" in variant.difference["val"]

@@ -119,9 +119,7 @@ def check_mapping(
                 )
 
 
-def renamed(
-    data: Dataset, mapping: Mapping[str, Sequence[str]], codes: Sequence[str]
-) -> Dataset:  # fmt: skip
+def renamed(data: Dataset, mapping: Mapping[str, Sequence[str]], codes: Sequence[str]) -> Dataset:
     """A data set whose images bear the classes of a model, see `map_classes`.
 
     Raises:
