@@ -13,7 +13,7 @@ from convert.checks.drawn import DRAWN
 from convert.checks.methods import REFUSED, Compared
 from convert.checks.photographs import SEEN_SOURCES, Others
 from convert.checks.plots import plot_quality, plot_refusal, share_over, values_of
-from convert.checks.shares import by_lesion, by_photograph, share
+from convert.checks.shares import by_lesion, share
 from edge_runtime._files import write_text
 from edge_runtime.checks import Checks, Inspection, Inspector
 from edge_runtime.manifest import Manifest
@@ -71,12 +71,12 @@ def _head(checks: Checks, rows: Sequence[SplitRow], manifest: Manifest) -> str:
     return (
         "# What is refused before a probability is believed\n\n"
         "Written by these commands; do not edit. HAM10000 is a folder of the data set at 200 x 150 "
-        "pixels with its split, BUNDLE one that was trained on its training part, PACKAGES holds "
-        f"the packages that [{LIST}]({LIST}) names.\n\n"
+        f"pixels with its split, BUNDLE one that was trained on its training part ({manifest.name} "
+        f"{manifest.version} here), PACKAGES holds the packages that [{LIST}]({LIST}) names.\n\n"
         "    python -m convert.checks.photographs --packages PACKAGES --out PHOTOGRAPHS\n"
         "    python -m convert.checks.study --data HAM10000 --bundle BUNDLE --others PHOTOGRAPHS "
         "--out docs\n\n"
-        f"Limits were fitted on {checks.images:,} validation images of {manifest.source.data} (200 "
+        f"Limits were fitted on {checks.images:,} validation images of HAM10000 (200 "
         f"x 150 pixels, one resolution; input square {manifest.input.size} pixels), on copies of "
         "them damaged on purpose (`convert/checks/damage.py`), and on training images. The "
         f"{len(rows):,} test images took no part in that; how often they were looked at is said at "
@@ -135,7 +135,8 @@ def _good_images(rows: Sequence[SplitRow], tested: Sequence[Inspection], manifes
     melanoma = labels == manifest.melanoma
     lines = [
         "## Good test images that are refused\n",
-        "Differences are melanomas less the rest, by a bootstrap over lesions.\n",
+        "Differences are melanomas less the rest. Intervals resample lesions, and are a rule of "
+        "three where all or none are meant.\n",
         "| | all | melanomas | the rest | difference |", "|---|---|---|---|---|",
     ]  # fmt: skip
     for name, refused in (
@@ -146,13 +147,14 @@ def _good_images(rows: Sequence[SplitRow], tested: Sequence[Inspection], manifes
     ):  # fmt: skip
         more = by_lesion(refused, melanoma, groups)
         lines.append(
-            f"| {name} | {share(refused)} | {share(refused[melanoma])} | "
-            f"{share(refused[~melanoma])} | {more.value:+.1%}"
+            f"| {name} | {share(refused, groups)} | {share(refused[melanoma], groups[melanoma])} | "
+            f"{share(refused[~melanoma], groups[~melanoma])} | {more.value:+.1%}"
             f" ({more.low:+.1%} to {more.high:+.1%}) |"
         )
     answered = ~np.array([one.refused for one in tested])
     lines.append("\nAnswered, by class: " + ", ".join(
-        f"{label} {share(answered[labels == label])}" for label in sorted(set(labels.tolist()))
+        f"{label} {share(answered[labels == label], groups[labels == label])}"
+        for label in sorted(set(labels.tolist()))
     ) + ".")  # fmt: skip
     return "\n".join(lines)
 
@@ -176,7 +178,7 @@ def _unfamiliar(
             for found, (code, passed) in zip(one.found, one.least, strict=True)
         ]
         lines.append(f"| {one.name} | {one.auc:.4f} | {' | '.join(cells)} |")
-    known = np.array([one.unfamiliarity for one in tested])
+    known, groups = np.array([one.unfamiliarity for one in tested]), lesions_of(rows)
     away = _away(inspector, others.tensors)
     limit = checks.familiar.threshold
     lines += [
@@ -187,8 +189,8 @@ def _unfamiliar(
         "The chosen one on the test images and on photographs that packages ship (people, animals, "
         "food, rooms, streets, landscapes, textures, laboratory glass, postcards, pages). A source "
         f"is a package; those of the list `SEEN_SOURCES` ({len(SEEN_SOURCES)} of them) were seen "
-        "while methods and thresholds were chosen, the others were not. Intervals resample "
-        "photographs, and are a rule of three where all are found. "
+        "while methods and thresholds were chosen, the others were not. Intervals of photographs "
+        "resample them, and are a rule of three where all are found. "
         f"![Refusals]({REFUSAL_PLOT})\n",
         "| threshold | test images refused | photographs | seen sources | unseen sources | all |",
         "|---|---|---|---|---|---|",
@@ -201,10 +203,11 @@ def _unfamiliar(
     ):
         for kind, part in (("whole", others.whole), ("whole, and in halves", every)):
             cells = [
-                by_photograph(away[chosen] > threshold, others.photographs[chosen])
+                f"{share(away[chosen] > threshold, others.photographs[chosen])} of {chosen.sum()}"
                 for chosen in (part & seen, part & ~seen, part)
             ]
-            lines.append(f"| {name} | {share(known > threshold)} | {kind} | {' | '.join(cells)} |")
+            refused = share(known > threshold, groups)
+            lines.append(f"| {name} | {refused} | {kind} | {' | '.join(cells)} |")
     passing = others.photographs[others.whole & (away <= limit)].tolist()
     lines.append(f"\nWhole photographs that pass as familiar: {', '.join(passing) or 'none'}.")
     return "\n".join(lines)
@@ -236,14 +239,16 @@ def _limitations() -> str:
         "and these must not be refused.\n"
         "- Vascular lesions are refused more often than others; few are in the training part. The "
         "shares by class are above, and in a bundle's manifest for its own data.\n"
-        "- The test part was looked at three times, for three versions of this page. First 2% of "
+        "- The test part was looked at four times, for four versions of this page. First 2% of "
         "the validation images were called unfamiliar; that found 90% of the pictures of the seen "
         "sources, so it became 3.5%. The second page showed that 72% of the vascular lesions of "
         "the test part were answered (21 of 29). Thereupon the classes' weights, twice as many "
         "training images and a share of 3% were chosen on validation images and seen sources; the "
         "question came from the test part, the answer did not. The small square is now averaged in "
         "one step where its size allows. 71 of the photographs of unseen sources were on the "
-        "earlier pages as such; the others are on this one for the first time.\n"
+        "first two pages as such; the others came with the third. The fourth has intervals over "
+        "lesions where the others had them over images, and a bundle that comes with this "
+        "software; nothing was chosen by it.\n"
         "- Damage is simulated on the input square. Photographs refused by a person were not to "
         "be had.\n"
         "- Pictures of other skin are few among the photographs (two of hands, some of faces): a "

@@ -7,27 +7,26 @@ from numpy.typing import NDArray
 
 from edge_runtime.manifest import Metric
 from train.evaluation.bootstrap import interval
-from train.evaluation.shares import resampled_shares, share_by_lesion, wilson
+from train.evaluation.shares import resampled_shares, share_by_lesion
 
 _RESAMPLES, _SEED = 2000, 0
 
 
-def share(marked: NDArray[np.bool_]) -> str:
-    """A share with Wilson's interval."""
-    value = float(marked.mean())
-    return _told(Metric(value, *wilson(value, len(marked))))
+def share(marked: NDArray[np.bool_], groups: NDArray[np.str_]) -> str:
+    """A share of pictures, with an interval that resamples what they show.
 
+    Where all or none are marked the interval is that of the rule of three (JAMA 249, 1983,
+    1743-1745).
 
-def by_photograph(found: NDArray[np.bool_], photographs: NDArray[np.str_]) -> str:
-    """A share of pictures, with an interval that resamples the photographs they were cut from.
-
-    Where all are found the interval is that of the rule of three (JAMA 249, 1983, 1743-1745).
+    Args:
+        marked: shape (n,).
+        groups: the lesion that each shows, or the photograph that it was cut from, shape (n,).
     """
-    if found.all():
-        share = Metric(1.0, 1 - 3 / len(np.unique(photographs)), 1.0)
-    else:
-        share = share_by_lesion(found, photographs, _RESAMPLES, _SEED)
-    return f"{_told(share)} of {len(found)}"
+    value = float(marked.mean())
+    if 0 < value < 1:
+        return _told(share_by_lesion(marked, groups, _RESAMPLES, _SEED))
+    reach = min(1.0, 3 / len(np.unique(groups)))
+    return _told(Metric(value, max(0.0, value - reach), min(1.0, value + reach)))
 
 
 def by_lesion(
