@@ -43,7 +43,14 @@ class Verb(Protocol):
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one sentence on standard error and status 2."""
+    """An argument parser whose errors are one sentence on standard error and status 2.
+
+    Flags are written out: a part of one would mean another flag, or none, as soon as a release
+    brings a flag that begins alike.
+    """
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(allow_abbrev=False, **given)
 
     def error(self, message: str) -> NoReturn:
         """Print ``message`` and where to find help, then exit."""

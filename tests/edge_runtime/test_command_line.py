@@ -73,6 +73,20 @@ def test_unknown_verb_gets_a_hint(dermedge: Command, verb: str, hint: str):
     assert done.stderr == f"dermedge: there is no verb {verb!r}; {hint}\n"
 
 
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (("classify", "--thread", "1", "photo.jpg"), "--thread"),
+        (("train", "--data", "x", "--learn", "3"), "--learn"),
+        (("runs", "compare", "a", "b", "--te"), "--te"),
+    ],
+)
+def test_flags_are_written_out(dermedge: Command, words: tuple[str, ...], part: str):
+    told = dermedge(*words, check=2).stderr
+    assert_one_line(told)
+    assert f"unrecognized arguments: {part}" in told
+
+
 def test_name_that_no_file_can_have_is_one_sentence(dermedge: Command):
     done = dermedge("audit", "a" * 300, check=2)
     expected = f"dermedge: no file can have a name as long as {'a' * 60}...; give a shorter one.\n"
