@@ -25,6 +25,7 @@ from train.configuration import (
     partial_folder,
     read_tables,
 )
+from train.data.split import may_part
 from train.data.table import Dataset
 from train.log import recorded
 from train.memory import check_fits
@@ -108,7 +109,8 @@ def train(
     with recorded(out, data.description.name, config, resumed=resumed) as record:
         _keep(partial, chosen)
         _announce(prepared, config, built)
-        _warn_of_copies(data)
+        if note := may_part(data.records):
+            progress.say(note)
         from train.fit import fit
 
         def epoch_done(row: Mapping[str, float]) -> None:
@@ -247,19 +249,6 @@ def _announce(prepared: Prepared, config: TrainConfig, built: Built) -> None:
         + f" images, {len(prepared.data.labels)} classes; {config.arch} at {config.input_size} px; "
         + built.weights
     )
-
-
-def _warn_of_copies(data: Dataset) -> None:
-    """Say what a split that is made here does not keep together."""
-    made = {"val", "test"} - {record.split for record in data.records}
-    unnamed = sum(not record.lesion_id for record in data.records)
-    if made and unnamed:
-        progress.say(
-            f"note: {unnamed} of {len(data.records)} images name no lesion, so the split keeps "
-            "their identical files together and nothing else; copies that were resized or saved "
-            "again, and other photographs of one lesion, may be in training and test. `dermedge "
-            "audit` finds copies, and with --fix keeps them together."
-        )
 
 
 def _parts(prepared: Prepared) -> Parts:

@@ -15,7 +15,7 @@ from train.config import TrainConfig
 from train.crossval.folds import make_folds, without_test_part
 from train.crossval.piece import FoldPiece, fold_folder, train_fold
 from train.crossval.summary import Figure, Fold, summarize
-from train.data.split import groups_of
+from train.data.split import groups_of, may_part
 from train.data.table import Dataset
 from train.data.tensors import digest_files, load_tensors
 from train.pieces.folder import digest_data, working_in
@@ -86,6 +86,8 @@ def cross_validate(
                 f"{left_out} images of the test part that the data brings are left out of the "
                 "folds; --resplit uses all images"
             )
+        if note := may_part(data.records):
+            progress.say(note)
         _train(parts, digests, config, out, pool or Pool())
         runs = tuple(_open(out, number, part) for number, part in enumerate(parts, start=1))
         answers = tuple(map(_answers, runs))

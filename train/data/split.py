@@ -62,6 +62,24 @@ def groups_of(records: Sequence[Photograph], digests: Sequence[str]) -> list[str
     return [root(f"file {digest}") for digest in digests]
 
 
+def may_part(records: Sequence[Record]) -> str | None:
+    """What a split that is made of these images may part, as a note; None where it parts nothing.
+
+    Args:
+        records: with the split that they bring, if any.
+    """
+    made = {"val", "test"} - {record.split for record in records}
+    unnamed = sum(not record.lesion_id for record in records)
+    if not made or not unnamed:
+        return None
+    return (
+        f"note: {unnamed} of {len(records)} images name no lesion, so the split keeps "
+        "their identical files together and nothing else; copies that were resized or saved "
+        "again, and other photographs of one lesion, may be in training and test. `dermedge "
+        "audit` finds copies, and with --fix keeps them together."
+    )
+
+
 def split(
     data: Dataset, digests: Sequence[str], *, seed: int, val_fraction: float = 0.15,
     test_fraction: float = 0.15,

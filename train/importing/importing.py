@@ -17,6 +17,7 @@ from edge_runtime.manifest import Metric
 from edge_runtime.preprocess import InputRule
 from train import backend, progress
 from train.config import IMPORTED, TrainConfig
+from train.data.split import may_part
 from train.data.table import Dataset
 from train.data.tensors import digest_files
 from train.importing.behaviour import Behaviour, judge, tried_on
@@ -126,6 +127,8 @@ def _import(
         + ", ".join(f"{len(index)} {name}" for name, index in prepared.index.items())
         + f" images; {divided.assumed}"
     )
+    if note := may_part(data.records):
+        progress.say(note)
     found = _behaviour(source, model, prepared, config.seed)
     chosen = NORMALISATIONS[found.normalisation]
     rebuilt = rebuild(model, rule.size, chosen)

@@ -148,6 +148,22 @@ def test_figures_are_printed_and_drawn(
     assert json.loads(capsys.readouterr().out) == record(finished)
 
 
+def test_folds_that_may_part_copies_say_so(
+    images: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    called(words(images, finished))
+    assert "name no lesion" not in capsys.readouterr().err
+    nameless = tmp_path / "nameless"
+    shutil.copytree(images, nameless)
+    rows = list(csv.DictReader((images / "metadata.csv").open(encoding="utf-8")))
+    with (nameless / "metadata.csv").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ["image_id", "dx"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    called(words(nameless, tmp_path / "out"))
+    assert f"{len(rows)} of {len(rows)} images name no lesion" in capsys.readouterr().err
+
+
 def test_limits_of_the_intervals_are_told(
     finished: Path,
     images: Path,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,18 @@ def test_classes_stand_in_the_order_of_the_models_outputs(
     assert run.run.codes == ("mel", "nv", "bkl")
     assert run.run.melanoma == "mel"
     assert run.run.metrics["val"]["melanoma_auc"].value > 0.6
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_parts_that_may_part_copies_say_so(
+    known: bool, model_file: Path, labels: Path, data: Dataset, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    images = without_split(data)
+    if not known:
+        images = images.with_records(replace(one, lesion_id=None) for one in images.records)
+    import_model(Source(model_file, labels, normalisation="unit"), images, tmp_path / "run", QUICK)
+    assert ("images name no lesion" in capsys.readouterr().err) is not known
 
 
 def test_single_sigmoid_becomes_two_classes(generated: Path, tmp_path: Path):
