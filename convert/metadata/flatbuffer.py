@@ -42,6 +42,12 @@ def model_bytes(model: Any) -> bytes:
     return bytes(builder.Output())
 
 
+def operator_kind(model: Any, operator: Any) -> int:
+    """The `BuiltinOperator` of an operator of a `ModelT`."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
+
+
 def table_bytes(root: Table, identifier: bytes) -> bytes:
     """A FlatBuffer whose root is ``root``."""
     builder = flatbuffers.Builder(1024)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from convert.metadata.flatbuffer import model_bytes, parse_model
+from convert.metadata.flatbuffer import model_bytes, operator_kind, parse_model
 
 _OPERATOR = schema.BuiltinOperator
 _WEIGHTED = (_OPERATOR.FULLY_CONNECTED,)
@@ -62,7 +62,7 @@ def tflite_head(model: bytes) -> list[str]:
     found: list[str] = []
     weighted = False
     while (made := makers.get(int(made.inputs[0]))) is not None:
-        kind = _kind(parsed, made)
+        kind = operator_kind(parsed, made)
         if kind not in (*_WEIGHTED, *_POOLING, *_SHAPING) or (weighted and kind in _WEIGHTED):
             break
         weighted = weighted or kind in _WEIGHTED
@@ -81,7 +81,7 @@ def takes_floats(model: bytes) -> bool:
     graph = parsed.subgraphs[0]
     (source,) = graph.inputs
     takers = [made for made in graph.operators if source in made.inputs]
-    kinds = {_kind(parsed, made) for made in takers}
+    kinds = {operator_kind(parsed, made) for made in takers}
     return kinds != {_OPERATOR.QUANTIZE}
 
 
@@ -114,11 +114,6 @@ def fed_bytes(model: bytes, scale: float, zero_point: int) -> bytes:
         for entry in signature.inputs:
             entry.tensorIndex = graph.inputs[0]
     return model_bytes(parsed)
-
-
-def _kind(model: Any, made: Any) -> int:
-    code = model.operatorCodes[made.opcodeIndex]
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def onnx_ends(model: Any) -> list[str]:

@@ -28,6 +28,7 @@ from tensorflow.lite.python.util import modify_model_io_type
 
 from convert.variants import Exported, LayerError, ends
 from convert.variants.tflite import converter, float32, refusal_in_words
+from convert.variants.tflite_fitting import Fitted
 from train.evaluation.execution import run_images
 
 _FLOAT_OPERATORS = ["SOFTMAX"]
@@ -57,7 +58,10 @@ class Int8Quantizer:
                     denylisted_ops=_FLOAT_OPERATORS
                 ),
             )
-        self._head = ends.tflite_head(bytes(self._debugger.calibrated_model))
+            calibrated = bytes(self._debugger.calibrated_model)
+            self._head = ends.tflite_head(calibrated)
+            images = (image for (image,) in self._images(len(exported.calibration))())
+            self._fitted = Fitted(calibrated, images)
 
     def model(self, float_tensors: Sequence[str] = ()) -> bytes:
         """The content of the file; layers with these output tensors stay in float.
@@ -67,7 +71,7 @@ class Int8Quantizer:
         """
         with refusal_in_words():
             quantized = mlir_quantize(
-                self._debugger.calibrated_model,
+                self._fitted.model(float_tensors),
                 denylisted_ops=_FLOAT_OPERATORS,
                 denylisted_nodes=[*self._head, *float_tensors],
             )
@@ -81,12 +85,19 @@ class Int8Quantizer:
     def layer_errors(self) -> tuple[LayerError, ...]:
         """The error of every layer when all are in 8 bits, on some of the calibration images."""
         with refusal_in_words():
+            self._debugger.calibrated_model = self._fitted.model()
+            self._debugger.options = self._debugger.options  # makes the model that it runs anew
             self._debugger.run()
         statistics = io.StringIO()
         self._debugger.layer_statistics_dump(statistics)
         statistics.seek(0)
         rows = csv.DictReader(statistics)
-        errors = (_layer_error(row) for row in rows if row["tensor_name"] not in self._head)
+        weights = self._fitted.weight_errors
+        errors = (
+            _layer_error(row, weights.get(row["tensor_name"], 0.0))
+            for row in rows
+            if row["tensor_name"] not in self._head
+        )
         return tuple(sorted(errors, key=lambda one: (-one.error, one.tensor)))
 
     def layer_effects(self, errors: Sequence[LayerError]) -> tuple[LayerError, ...]:
@@ -147,9 +158,10 @@ def _saved(exported: Exported, normalisation: Any) -> Iterator[Path]:
         yield Path(scratch)
 
 
-def _layer_error(row: dict[str, str]) -> LayerError:
+def _layer_error(row: dict[str, str], by_weights: float) -> LayerError:
+    """The debugger compares with the fitted weights in floats; what these lose comes on top."""
     tensor, step = row["tensor_name"], float(row["scale"])
-    error = math.sqrt(float(row["mean_squared_error"])) / step
+    error = math.sqrt(float(row["mean_squared_error"]) + by_weights) / step
     return LayerError(_words(tensor, row["op_name"]), tensor, error)
 
 
