@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from convert.card import INTENDED_USE, model_card
 from convert.checks.fitting import FAMILIAR_FILE, Fitted
 from convert.golden import golden_png
+from convert.identity import weights_sha256
 from convert.metadata.facts import licence_of
 from convert.outcome import Material, Options, Outcome
 from convert.report import render_report
@@ -110,6 +111,7 @@ def _manifest(
             licence=licence_of(run, options),
             citations=tuple(filter(None, [record.data.citation])),
             training_images=None if imported else sum(record.counts["train"].values()),
+            weights_sha256=weights_sha256(run.model()),
         ),
         gate=gate,
         variants=tuple(outcome.entry for outcome in kept if outcome.entry is not None),

@@ -136,6 +136,8 @@ class Source:
         citations: what has to be cited with it.
         training_images: how many; None of a model that was trained elsewhere, whose ``data`` is
             what it was checked on.
+        weights_sha256: of the weights that it was made of, by which the toolkit knows the run
+            again; None in bundles that were made before that was written down.
     """
 
     architecture: str
@@ -146,6 +148,7 @@ class Source:
     licence: str
     citations: tuple[str, ...]
     training_images: int | None
+    weights_sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -262,7 +262,7 @@ def test_run_that_was_trained_on_other_images_is_no_reference(
 
 
 def test_run_that_was_trained_again_is_no_reference(
-    bundle: Path, data: Dataset, run_folder: RunFolder, tmp_path: Path
+    own_bundle: Path, data: Dataset, run_folder: RunFolder, tmp_path: Path
 ) -> None:
     def learn_more(model: Any) -> None:
         layer = model.get_layer("stage2_bn")
@@ -270,7 +270,23 @@ def test_run_that_was_trained_again_is_no_reference(
 
     again = rescaled_run(run_folder, tmp_path / "run", learn_more)
     with pytest.raises(VariantError, match="or that was trained again since"):
-        judged(bundle, data, "onnx_f32", reference=again)
+        judged(own_bundle, data, "onnx_int8", reference=again)
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    kept = [one for one in record["variants"] if one["name"] == "onnx_int8"]
+    (own_bundle / "manifest.json").write_text(json.dumps(record | {"variants": kept}))
+    with pytest.raises(VariantError, match="or that was trained again since"):
+        judged(own_bundle, data, "onnx_int8", reference=again)
+    assert judged(own_bundle, data, "onnx_int8", reference=run_folder)["onnx_int8"].difference
+
+
+def test_bundle_that_does_not_say_its_weights_knows_no_run(
+    own_bundle: Path, data: Dataset, run_folder: RunFolder
+) -> None:
+    record = json.loads((own_bundle / "manifest.json").read_text("utf-8"))
+    del record["source"]["weights_sha256"]
+    (own_bundle / "manifest.json").write_text(json.dumps(record))
+    with pytest.raises(VariantError, match="does not say which weights it was made of"):
+        judged(own_bundle, data, "onnx_f32", reference=run_folder)
 
 
 def test_images_that_only_the_run_knows_were_trained_on_are_refused(
