@@ -30,7 +30,10 @@ GRAVEST_FIRST: tuple[Verdict, ...] = ("fail", "cannot judge", "pass")
 """Of several verdicts about one variant the gravest stands."""
 
 MOST_LESIONS = 100_000
-_BLIND = "at its operating point the reference finds no {target}, so no sensitivity can be lost"
+_BLIND = (
+    "at its operating point the reference finds {share:.1%} of the {target} images, and the "
+    "margin of sensitivity is {margin:.1%}, so nothing that can be lost is as large"
+)
 RESAMPLES = 500
 """Behind the intervals of what is only reported; 0.2 s for 1,500 images."""
 
@@ -164,8 +167,10 @@ def judge(
         **beside,
     }
     verdict = losses.verdict(margins)
-    if verdict != "fail" and not (scores[0][positive] >= threshold).any():
-        return Judgement("cannot judge", _BLIND.format(target=target), difference)
+    found = float((scores[0][positive] >= threshold).mean())
+    if verdict != "fail" and found <= margins.sensitivity:
+        blind = _BLIND.format(share=found, target=target, margin=margins.sensitivity)
+        return Judgement("cannot judge", blind, difference)
     measured = losses.measured(margins)
     reason = "; ".join(one.sentence for one in measured if one.state == verdict)
     if verdict == "cannot judge":

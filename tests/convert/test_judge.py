@@ -136,8 +136,22 @@ def test_reference_that_finds_no_melanoma_shows_no_loss_of_sensitivity() -> None
     reference = drawn(150)
     judgement = judge(reference, reference, 1.0, USUAL)
     assert judgement.verdict == "cannot judge"
-    assert "the reference finds no melanoma" in judgement.reason
+    assert "the reference finds 0.0% of the melanoma images" in judgement.reason
     assert judge(reference, disturbed(reference, 1.0), 1.0, USUAL).verdict == "fail"
+
+
+@pytest.mark.parametrize(("found", "verdict"), [(10, "cannot judge"), (40, "fail")])
+def test_reference_that_finds_no_more_than_the_margin_has_nothing_to_lose(
+    found: int, verdict: str
+) -> None:
+    """The variant finds none of what the reference finds, and is as good otherwise."""
+    reference = drawn(300)
+    scores = reference.scores("melanoma")
+    positive = reference.positive("melanoma")
+    threshold = float(np.sort(scores[positive])[-found])
+    blind = predictions(np.where(positive & (scores >= threshold), 0.0, scores), positive)
+    judgement = judge(reference, blind, threshold, Margins(auc=0.3, sensitivity=0.05))
+    assert judgement.verdict == verdict, judgement.reason
 
 
 @pytest.mark.parametrize("title", ["reference", "variant"])
