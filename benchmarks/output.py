@@ -21,7 +21,12 @@ def refuse_unwritable(path: Path, flag: str) -> None:
     """
     if path.is_dir():
         raise UsageError(f"{flag} {path} is a folder; name a file.")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
+    place = Path(os.path.realpath(path))  # links are written through
+    if place.exists() and not place.is_file():  # a terminal, a pipe, /dev/null
+        writable = os.access(place, os.W_OK)
+    else:
+        writable = os.access(place.parent, os.W_OK | os.X_OK)
+    if not writable:
         raise UsageError(f"{flag} {path} cannot be written; name a file in a folder that can be.")
 
 

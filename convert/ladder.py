@@ -62,8 +62,13 @@ def climbed(kind: VariantKind, converted: Quantizer, bench: Bench) -> Outcome:
                     break
         except (VariantUnsupportedError, ModelMismatchError) as error:
             progress.say(f"{kind.name}: no further repair; {error}")
-    taken = trials[-1] if trials[-1].verdict == "pass" else plain
-    outcome = outcome_of(kind, _explained(taken, plain, len(errors)), bench)
+    outcome = None
+    if len(trials) > 1 and trials[-1].verdict == "pass":
+        try:
+            outcome = outcome_of(kind, _explained(trials[-1], plain, len(errors)), bench)
+        except ModelMismatchError as error:
+            progress.say(f"{kind.name}: the repair is not taken; {error}")
+    outcome = outcome or outcome_of(kind, plain, bench)
     rungs = tuple(one.rung for one in trials if one.answers is not None)
     return replace(outcome, rungs=rungs, layer_errors=errors)
 
@@ -90,8 +95,6 @@ def _counts(layers: int) -> list[int]:
 
 
 def _explained(taken: Trial, plain: Trial, layers: int) -> Trial:
-    if taken is plain:
-        return taken
     why = (
         f"{taken.judgement.reason}; {len(taken.float_layers)} of {layers} layers are in float, "
         f"since with none the gate says {plain.verdict} ({plain.judgement.reason})"

@@ -39,7 +39,7 @@ def new_key(path: Path) -> Key:
     """Write a new Ed25519 key to ``path``, readable by its owner alone, and its public half beside.
 
     Raises:
-        UsageError: one of the files is there already, or cannot be written.
+        UsageError: ``path`` names no file, one of the two is there already, or cannot be written.
         MissingExtraError: the package cryptography is not installed.
     """
     _need_cryptography()

@@ -73,7 +73,8 @@ class Bench:
         """What the gate says of a variant's answers.
 
         Raises:
-            GateError: the split has no positive or no negative image.
+            GateError: the split has no positive or no negative image, or the variant answers one
+                with no number.
         """
         reference, options = self.held[split].reference, self.options
         return judge(

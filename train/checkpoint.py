@@ -44,7 +44,7 @@ class CheckpointFile:
     """The checkpoint of one run.
 
     Args:
-        folder: exists, and is the run's own.
+        folder: the run's own; it has to exist when an epoch is saved.
         fingerprint: of what has to be the same to go on: the data, the teacher.
     """
 

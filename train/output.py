@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,10 @@ def try_place(out: Path) -> None:
         UsageError: that cannot be done.
     """
     with writing(out):
-        if not out.parent.exists():
-            out.parent.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent):
+        place = Path(os.path.realpath(out))  # links are written through
+        if place.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        if not place.parent.exists():
+            place.parent.mkdir(parents=True)
+        with tempfile.TemporaryDirectory(prefix=f".{place.name}.", dir=place.parent):
             pass

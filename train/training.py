@@ -105,9 +105,11 @@ def train(
     teachers = _teachers(prepared, config)
     check_fits(built.model, config)
     checkpoints = CheckpointFile(partial, _fingerprint(prepared, teachers))
-    checkpoints.load()  # refuses other data; of what is refused, nothing is left behind or logged
+    if checkpoints.load() is None and resumed:  # the former refuses other data
+        progress.say(f"no epoch was saved in {partial}, so the training begins anew")
+        resumed = False
+    _keep(partial, chosen)  # of what is refused until here, no run is logged
     with recorded(out, data.description.name, config, resumed=resumed) as record:
-        _keep(partial, chosen)
         _announce(prepared, config, built)
         if note := may_part(data.records):
             progress.say(note)

@@ -103,7 +103,7 @@ def _options(arguments: argparse.Namespace, bundle: Bundle) -> dict[str, Any]:
 
     mapping = parse_mapping(arguments.map)
     return {
-        "data": renamed(data_of(arguments), mapping, bundle.manifest.codes),
+        "data": renamed(data_of(arguments), mapping, bundle.manifest.labels),
         "split": arguments.split,
         "margins": Margins(arguments.auc_margin, arguments.sensitivity_margin),
         "variants": arguments.variant,

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from train.commands.resampling import add_resampling_arguments
+from train.commands.resampling import add_resampling_arguments, whole
 
 if TYPE_CHECKING:
     from convert.outcome import Rung
@@ -60,7 +60,7 @@ def add_margin_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    if (value := int(text)) < 1:
+    if (value := whole(text)) < 1:
         raise argparse.ArgumentTypeError(f"{value} is too small, expected 1 or more")
     return value
 

@@ -191,6 +191,18 @@ def test_classes_of_another_name_are_mapped_on_request(
     assert capsys.readouterr().out == expected
 
 
+def test_mapping_that_turns_malignant_into_benign_is_told(
+    bundle: Path, generated: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["check", str(bundle), "--variant", "onnx_f32", "--bootstrap", "0"]
+    main([*words, "--data", str(generated), "--map", "mel=nv", "--map", "nv=mel"])
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: the")]
+    assert told == [
+        "note: the data calls mel malignant and the model calls nv benign; the model's view counts",
+        "note: the data calls nv benign and the model calls mel malignant; the model's view counts",
+    ]
+
+
 # Data and references that do not fit
 
 

@@ -310,6 +310,10 @@ def test_test_part_without_melanoma_is_no_matter_to_the_gate(
     assert variant.difference["test"] == {}
     assert "melanoma_auc" not in variant.metrics["test"]
     assert variant.metrics["test"]["accuracy"].value > 0
+    card = (tmp_path / "bundle" / "MODEL_CARD.md").read_text("utf-8")
+    assert "needless referral.** The test images hold none, so nothing is measured" in card
+    assert "the test images show no melanoma, so nothing is known of its referrals.\n" in card
+    assert "misses 0 of 0" not in card
 
 
 # What the quantizer sees

@@ -170,6 +170,7 @@ def test_existing_bundle_is_refused_and_left_as_it_is(
         (["r", "--out", "b", "--version", ""], r"dermedge: The version of the bundle is '', exp"),
         (["r", "--out", "b", "--licence", "\udcff"], r"dermedge: The licence .* is '\\udcff', ex"),
         (["r", "--out", "b", "--calibration-images", "0"], r".*--calibration-images: 0 is too"),
+        (["r", "--out", "b", "--calibration-images", "few"], r".*found 'few', expected a whole"),
     ],
 )
 def test_wrong_call_of_convert_ends_with_status_2_and_one_sentence(

@@ -14,7 +14,7 @@ import train.architectures as train_architectures
 from convert.conversion import convert
 from convert.making import making
 from convert.outcome import Conversion, Options, Outcome
-from convert.trial import Bench, Trial, tried
+from convert.trial import Bench, Trial, outcome_of, tried
 from convert.variants import Converted, Exported, VariantKind, chosen
 from edge_runtime import Classifier
 from edge_runtime.bundle import Bundle
@@ -202,6 +202,21 @@ def test_repair_that_the_interpreter_refuses_leaves_the_plain_form(
     assert first.kept
     assert first.layer_errors[0].effect is not None
     assert [one.kind.name for one in fallbacks] == ["tflite_int16x8", "tflite_f16"]
+
+
+def test_repair_that_answers_no_numbers_on_test_leaves_the_plain_form(
+    broken: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses_floats(kind: VariantKind, trial: Trial, bench: Bench) -> Outcome:
+        if trial.float_layers:
+            raise ModelMismatchError("The file answers no numbers.")
+        return outcome_of(kind, trial, bench)
+
+    monkeypatch.setattr("convert.ladder.outcome_of", refuses_floats)
+    first, *_ = convert(broken, tmp_path / "bundle", replace(INT8, allow_failing=True)).outcomes
+    assert first.entry is not None
+    assert (first.entry.verdict, first.entry.float_layers, first.kept) == ("fail", (), True)
+    assert first.rungs[-1].verdict == "pass"  # told, and not taken
 
 
 def test_without_float_layers_the_fallbacks_are_made_in_turn(

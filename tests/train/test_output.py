@@ -30,6 +30,15 @@ def test_place_below_a_file_is_refused_in_one_sentence(tmp_path: Path):
         pass
 
 
+@pytest.mark.parametrize("target", ["link", "/proc/nowhere/bundle"])
+def test_link_that_leads_nowhere_is_refused_before_the_work(tmp_path: Path, target: str):
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    with pytest.raises(UsageError, match="link cannot be written"):
+        try_place(link)
+    assert list(tmp_path.iterdir()) == [link]
+
+
 def test_full_disk_is_left_to_the_command_line(small_disk: Path):
     file = small_disk / "report.html"
     with pytest.raises(OSError, match="No space left") as caught, writing(file):

@@ -159,6 +159,32 @@ def test_finished_run_says_that_there_is_nothing_to_go_on_with(
     )
 
 
+def test_run_without_an_epoch_begins_anew_and_says_so(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing tells whether the data are those that it was begun with, so the log has them anew."""
+    monkeypatch.setenv("DERMEDGE_RUNS", str(tmp_path / "log"))
+    out = tmp_path / "run"
+    words = ["train", "--data", str(few), "--out", str(out), *WORDS, "--epochs", "1"]
+    with monkeypatch.context() as patch:
+        patch.setattr("train.fit.fit", interrupted)
+        assert main(words) == 130
+    other = write_dataset(tmp_path / "other", lesions={"mel": 20, "nv": 20}, width=48, height=36,
+                          seed=5, processes=1)  # fmt: skip
+    capsys.readouterr()
+    assert main(["train", "--resume", str(out), "--data", str(other), "--no-report"]) == 0
+    assert "no epoch was saved" in capsys.readouterr().err
+    assert sum(RunFolder.open(out).run.counts["train"].values()) < 100
+    assert sorted(entry.status for entry in entries(tmp_path / "log")) == [
+        "finished",
+        "interrupted",
+    ]
+
+
+def interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
 def test_run_that_never_began_is_not_resumed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -167,7 +167,7 @@ def to_json(found: Audit) -> dict[str, Any]:
         ],
         "odd": {name: [found.shown(i) for i in odd] for name, odd in found.odd.items()},
         "label_conflicts": len(findings.conflicts),
-        "split_leaks": len(findings.leaks),
+        "split_leaks": len(findings.leaks) if found.has_split else None,
         "torn_by_chance": None if found.has_split else round(found.torn_by_chance[0], 1),
         "lesion_label_conflicts": len(findings.lesion_conflicts),
         "lesions_with_several_photographs": findings.lesions,

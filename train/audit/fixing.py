@@ -76,6 +76,8 @@ def fix(
         ClassError: the classes of the data sets do not meet, or one is too small to be split.
         UsageError: a split is to be kept, and a data set brings none.
     """
+    if path.is_symlink():  # written through, and paths in it are seen from where it lies
+        path = path.resolve()
     if keep_split:
         _check_splits(found.sources)
     check_classes_meet(found.sources, accepted)

@@ -17,6 +17,7 @@ from train.data.table import METADATA_FILE
 
 if TYPE_CHECKING:
     from train.audit.sources import Use
+from train.commands.resampling import add_seed_argument
 
 SUMMARY = "Find copies, leaks, conflicting labels and shortcuts in labelled images."
 
@@ -51,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--map", action="append", default=[], metavar="OLD=NEW",
                         help="rename a class, where data sets call one thing by two names; may be "
                         "given again")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of the split (default: 0)")
+    add_seed_argument(parser, "the split")
 
 
 def run(arguments: argparse.Namespace) -> int:

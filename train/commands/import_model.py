@@ -9,6 +9,7 @@ from pathlib import Path
 from edge_runtime._strict import to_json
 from edge_runtime.errors import UsageError
 from train.commands.data import add_data_arguments, data_of
+from train.commands.resampling import add_seed_argument
 from train.commands.written import add_output_arguments, default_out, tell
 from train.config import TrainConfig
 from train.importing.normalisation import NORMALISATIONS
@@ -64,10 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--bootstrap", type=int, default=defaults.bootstrap, metavar="N",
         help=f"resamples behind the 95%% intervals (default: {defaults.bootstrap})",
     )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=int, default=defaults.seed, metavar="N",
-        help=f"of the split and the resampling (default: {defaults.seed})",
-    )  # fmt: skip
+    add_seed_argument(parser, "the split and the resampling")
     add_output_arguments(parser, "model")
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edge_runtime.errors import ClassError, UsageError
 from edge_runtime.manifest import Label
+from train import progress
 from train.data.table import Dataset, class_indices
 from train.metrics import Predictions
 
@@ -119,14 +120,23 @@ def check_mapping(
                 )
 
 
-def renamed(data: Dataset, mapping: Mapping[str, Sequence[str]], codes: Sequence[str]) -> Dataset:
+def renamed(
+    data: Dataset, mapping: Mapping[str, Sequence[str]], labels: Sequence[Label]
+) -> Dataset:
     """A data set whose images bear the classes of a model, see `map_classes`.
+
+    Where the two hold a class to be of different malignancy, that is said.
 
     Raises:
         ClassError: see `check_mapping`.
     """
+    codes = [label.code for label in labels]
     check_mapping(mapping, data.codes, [codes])
-    names = map_classes([record.label for record in data.records], mapping, codes)
+    classes = [record.label for record in data.records]
+    names = map_classes(classes, mapping, codes)
+    meeting = {old: new for old, new in zip(classes, names, strict=True) if new in codes}
+    for note in _disagreements(meeting, data.labels, labels):
+        progress.say(f"note: {note}")
     return data.with_records(
         replace(record, label=name) for record, name in zip(data.records, names, strict=True)
     )

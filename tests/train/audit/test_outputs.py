@@ -215,7 +215,7 @@ def test_data_without_a_split_is_not_called_free_of_leaks(
     data = folders / "Train"  # class folders alone
     draw(1).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(data / "mel" / "turned.jpg")
     status, found = run_audit(data, "--html", tmp_path / "audit.html")
-    assert (status, found["split_leaks"]) == (0, 0)
+    assert (status, found["split_leaks"]) == (0, None)
     page = (tmp_path / "audit.html").read_text("utf-8")
     for words in ("conflict. No split is given", "one made by chance, image by image, would part"):
         assert words in page
@@ -285,3 +285,24 @@ def test_nine_class_collection_is_found_out_and_put_right(data_root, tmp_path, r
     status, again = run_audit(out)
     assert status == 0
     assert again["label_conflicts"] == again["split_leaks"] == 0
+
+
+@pytest.mark.parametrize("seed", ["-1", "999999999999999999999", "a"])
+def test_seed_that_cannot_be_is_refused_before_the_work(folders, tmp_path, seed, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["audit", str(folders), "--fix", str(tmp_path / "own.csv"), "--seed", seed])
+    assert ended.value.code == 2
+    assert "argument --seed: found" in capsys.readouterr().err
+    assert not (tmp_path / "own.csv").exists()
+
+
+def test_table_behind_a_link_is_written_where_it_lies(folders, tmp_path, capsys):
+    kept, link = tmp_path / "far" / "kept", tmp_path / "deep" / "er" / "own.csv"
+    kept.mkdir(parents=True)
+    link.parent.mkdir(parents=True)
+    link.symlink_to(kept / "own.csv")
+    assert main(["audit", str(folders), "--fix", str(link)]) == 0, capsys.readouterr().err
+    assert link.is_symlink()
+    assert len(read_data(kept / "own.csv").records) == len(rows_of(kept / "own.csv"))
+    assert (kept / "own.set-aside.csv").is_file()
+    assert [path.name for path in link.parent.iterdir()] == ["own.csv"]
