@@ -17,7 +17,7 @@ ifneq ($(wildcard ../shared/data),)
 export DERMEDGE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training bench-runtime check format readme docs reproduce model-search reference gate-table ladder-page clean
+.PHONY: help demo test test-slow test-ray test-mediapipe test-arm fuzz bench-training bench-runtime check format readme docs reproduce model-search reference gate-table ladder-page quantization-page clean
 
 help:
 	@echo 'make demo            draw images, train, convert, judge and classify; under three minutes'
@@ -33,6 +33,7 @@ help:
 	@echo 'make bench-training  images a second in training, with and without the pipeline'
 	@echo 'make bench-runtime   the runtime beside a bare loop; BUNDLE=folder names the bundle'
 	@echo 'make gate-table      simulate what the gate lets through, into docs/gate.md; minutes'
+	@echo 'make quantization-page  what fitting gains in 8 bits, on the runs of make model-search; into docs/quantization.md'
 	@echo 'make ladder-page     repair a network that breaks in 8 bits, on real images; into docs/ladder.md'
 	@echo 'make format          put the code into its style'
 	@echo 'make readme          put a transcript of the demo into the README'
@@ -86,6 +87,9 @@ gate-table: $(STAMP)
 
 ladder-page: $(STAMP)
 	$(BIN)/python -m tests.convert.ladder_study
+
+quantization-page: $(STAMP)
+	$(BIN)/python -m tests.convert.quantization_study out/reference/search/student-finer out/reference/search/tiny-last
 
 check: $(STAMP)
 	$(BIN)/ruff check .
