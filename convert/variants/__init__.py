@@ -64,7 +64,8 @@ class LayerError:
         layer: the Keras layers that the operator computes, joined with " + ".
         tensor: name of its output in the model file; unique.
         error: root mean square error of its output in quantization steps; rounding alone gives
-            about 0.29 (a uniform error's standard deviation, 1/sqrt(12)).
+            about 0.29 (a uniform error's standard deviation, 1/sqrt(12)). What its weights lose is
+            counted as it is before the activation, which may clip some of it.
         effect: mean Kullback-Leibler divergence of the probabilities, in nats, when this layer
             alone is in 8 bits; None where it was not measured.
     """

@@ -1,5 +1,6 @@
 """TFLite with 8-bit weights and activations; the layers that suffer can be left in float.
 
+The network is fitted to the calibration images first (`convert.variants.tflite_fitting`).
 Quantization is TensorFlow's own post-training quantization, through its quantization debugger: the
 public way to leave chosen operators in float, and to see what quantization does to each of them.
 Both ends of the network are always left in float (`convert.variants.ends`): normalisation becomes
